@@ -1,0 +1,78 @@
+package bridge
+
+import "fieldgate/configs/conf"
+
+// Config is an [[upstream]] section: a remote broker that we log in to.
+type Config struct {
+	Name         string        `toml:"name"` // default: the host of the URL
+	URL          string        `toml:"url"`  // mqtt|mqtts|ws|wss
+	URLs         []string      `toml:"urls"`
+	Failover     string        `toml:"failover"`  // primary|sticky
+	Version      int           `toml:"version"`   // 5 (falls back to 4), 4
+	ClientID     string        `toml:"client_id"` // default "{gateway}"
+	Username     string        `toml:"username"`
+	Password     conf.Secret   `toml:"password"`
+	PasswordFile string        `toml:"password_file"`
+	TLS          TLS           `toml:"tls"`
+	Keepalive    conf.Duration `toml:"keepalive"` // default 60s
+	Connect      Connect       `toml:"connect"`
+	Drain        Drain         `toml:"drain"`
+	Disabled     bool          `toml:"disabled"`
+	Route        []Route       `toml:"route"`
+	Command      []Command     `toml:"command"`
+}
+
+// TLS is how we check the upstream and who we are to it.
+type TLS struct {
+	CAFile     string   `toml:"ca_file"` // default: the system's
+	CertFile   string   `toml:"cert_file"`
+	KeyFile    string   `toml:"key_file"`
+	ServerName string   `toml:"server_name"`
+	ALPN       []string `toml:"alpn"`
+	Insecure   bool     `toml:"insecure"` // accept any certificate; check warns
+}
+
+// Connect is how often we try.
+type Connect struct {
+	Timeout    conf.Duration `toml:"timeout"`     // default 15s
+	BackoffMin conf.Duration `toml:"backoff_min"` // default 1s
+	BackoffMax conf.Duration `toml:"backoff_max"` // default 2m
+	Jitter     *float64      `toml:"jitter"`      // default 0.3
+}
+
+// Drain is how the backlog leaves after an outage.
+type Drain struct {
+	Rate         string   `toml:"rate"`          // "200/s"; default: no limit
+	Order        string   `toml:"order"`         // live-first (default) | strict
+	BacklogShare *float64 `toml:"backlog_share"` // default 0.5
+}
+
+// Route is an [[upstream.route]] section: what goes up, and in what form.
+type Route struct {
+	From     string   `toml:"from"`   // local filter
+	To       string   `toml:"to"`     // default "{topic}"
+	Format   string   `toml:"format"` // as-is|json|value|group|columns|influx|senml|senml-cbor|template
+	Template string   `toml:"template"`
+	QoS      *int     `toml:"qos"`    // default 1
+	Retain   string   `toml:"retain"` // keep|strip, default keep
+	Batch    Batch    `toml:"batch"`
+	Compress string   `toml:"compress"` // none|gzip|zstd
+	Priority string   `toml:"priority"` // alarm|normal|bulk
+	Where    string   `toml:"where"`
+	Types    []string `toml:"types"`
+}
+
+// Batch joins samples into one message.
+type Batch struct {
+	MaxSamples int           `toml:"max_samples"` // default 1
+	MaxBytes   conf.Size     `toml:"max_bytes"`   // default 32KiB
+	MaxWait    conf.Duration `toml:"max_wait"`
+}
+
+// Command is an [[upstream.command]] section: what may come down.
+type Command struct {
+	From   string        `toml:"from"`    // remote filter
+	To     string        `toml:"to"`      // local topic; {1} {2} … are the + levels
+	QoS    *int          `toml:"qos"`     // default 1
+	MaxAge conf.Duration `toml:"max_age"` // default 30s
+}

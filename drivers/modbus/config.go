@@ -1,0 +1,94 @@
+package modbus
+
+import "fieldgate/configs/conf"
+
+// Bus is a [[bus]] section: one wire or one TCP endpoint. Exactly one of Port,
+// TCP, RTUOverTCP, UDP, TLS and Listen is set.
+type Bus struct {
+	Name string `toml:"name"` // REQUIRED
+
+	Port     string `toml:"port"`     // serial line
+	Baud     int    `toml:"baud"`     // default 9600
+	Mode     string `toml:"mode"`     // "8E1"; default "8N1"
+	Protocol string `toml:"protocol"` // rtu|ascii (serial line), default rtu
+	RS485    RS485  `toml:"rs485"`
+	Echo     string `toml:"echo"` // auto|on|off, default auto
+
+	TCP        string `toml:"tcp"`     // host[:502], Modbus TCP
+	RTUOverTCP string `toml:"rtu_tcp"` // host:port, RTU frames in a TCP stream
+
+	Timeout         conf.Duration `toml:"timeout"`   // default 1s
+	FrameGap        conf.Duration `toml:"frame_gap"` // silence around frames; default 3.5 characters
+	Gap             conf.Duration `toml:"gap"`       // extra silence between requests, for slow slaves
+	UnitSwitchPause conf.Duration `toml:"unit_switch_pause"`
+	LateGuard       conf.Duration `toml:"late_guard"`    // quarantine after a time-out
+	ConnectDelay    conf.Duration `toml:"connect_delay"` // pause after a TCP connect
+	IdleClose       conf.Duration `toml:"idle_close"`    // default 60s
+	Retries         *int          `toml:"retries"`       // default 1
+	MaxInFlight     int           `toml:"max_in_flight"` // default 1
+	IgnoreTID       bool          `toml:"ignore_tid"`    // gateways that do not echo the transaction number
+	IgnoreUnit      bool          `toml:"ignore_unit"`   // TCP answers with unit 0 or 255
+}
+
+// RS485 says who turns the line around.
+type RS485 struct {
+	RTS         string        `toml:"rts"` // driver (default): the adapter; ioctl: the kernel
+	ActiveLow   bool          `toml:"active_low"`
+	DelayBefore conf.Duration `toml:"delay_before"`
+	DelayAfter  conf.Duration `toml:"delay_after"`
+}
+
+// Device is a [[device]] section: one Modbus unit on a bus.
+type Device struct {
+	Name         string        `toml:"name"` // REQUIRED
+	Label        string        `toml:"label"`
+	Bus          string        `toml:"bus"`           // REQUIRED
+	Unit         int           `toml:"unit"`          // default 1
+	Poll         conf.Duration `toml:"poll"`          // default 1s
+	Order        string        `toml:"order"`         // ABCD|CDAB|BADC|DCBA
+	MaxGap       *int          `toml:"max_gap"`       // join reads over holes of up to this many registers; default 8
+	MaxRegisters int           `toml:"max_registers"` // per request; default 125
+	Offline      Offline       `toml:"offline"`
+	Disabled     bool          `toml:"disabled"`
+	Tags         []Tag         `toml:"tags"` // short form
+	Tag          []Tag         `toml:"tag"`  // long form
+}
+
+// Offline says when a silent unit counts as offline and how it is probed.
+type Offline struct {
+	After      int           `toml:"after"`       // failures in a row; default 3
+	BackoffMax conf.Duration `toml:"backoff_max"` // default 60s
+}
+
+// Tag is one value of a device.
+type Tag struct {
+	Name       string         `toml:"name"` // REQUIRED
+	Label      string         `toml:"label"`
+	Reg        string         `toml:"reg"` // REQUIRED, the register grammar
+	Scale      *float64       `toml:"scale"`
+	Offset     float64        `toml:"offset"`
+	ScaleTag   string         `toml:"scale_tag"` // power of ten from another register
+	Unit       string         `toml:"unit"`
+	Bits       string         `toml:"bits"` // "4..7"
+	Enum       map[string]any `toml:"enum"`
+	Invalid    any            `toml:"invalid"`    // list of raw values, or "sunspec", "ff", "7fff"
+	OnInvalid  string         `toml:"on_invalid"` // bad|drop|hold
+	Range      []float64      `toml:"range"`
+	Kind       string         `toml:"kind"` // counter
+	Round      *int           `toml:"round"`
+	Deadband   any            `toml:"deadband"` // 0.2 or "0.5%"
+	Report     string         `toml:"report"`   // change|poll
+	MaxAge     conf.Duration  `toml:"max_age"`
+	StaleAfter conf.Duration  `toml:"stale_after"` // default 3 polls
+	Poll       conf.Duration  `toml:"poll"`
+	Write      *Write         `toml:"write"`
+}
+
+// Write allows writes to a tag and limits them.
+type Write struct {
+	Min    *float64 `toml:"min"`
+	Max    *float64 `toml:"max"`
+	Step   *float64 `toml:"step"`
+	Verify *bool    `toml:"verify"` // default true
+	Rate   string   `toml:"rate"`   // "1/5s"
+}
