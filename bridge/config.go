@@ -14,7 +14,9 @@ type Config struct {
 	Password     conf.Secret   `toml:"password"`
 	PasswordFile string        `toml:"password_file"`
 	TLS          TLS           `toml:"tls"`
-	Keepalive    conf.Duration `toml:"keepalive"` // default 60s
+	Keepalive    conf.Duration `toml:"keepalive"`   // default 60s
+	Proxy        string        `toml:"proxy"`       // http://host:port or socks5://host:port
+	StateTopic   string        `toml:"state_topic"` // online|offline, will; default "fieldgate/{gateway}/status"; "off": none
 	Connect      Connect       `toml:"connect"`
 	Drain        Drain         `toml:"drain"`
 	Disabled     bool          `toml:"disabled"`
