@@ -1,0 +1,43 @@
+// Package peertest finds the programs of other makers that tests run against.
+package peertest
+
+import (
+	"os"
+	"os/exec"
+	"testing"
+)
+
+// Need returns the path of a program. Where it is missing the test is skipped
+// on a developer's machine and fails where CI is set: there scripts/peers has
+// to have installed it.
+func Need(t testing.TB, name string) string {
+	t.Helper()
+	for _, dir := range []string{"/usr/sbin", "/usr/bin"} { // Debian's own first: a PATH may hold another python3
+		if _, err := os.Stat(dir + "/" + name); err == nil {
+			return dir + "/" + name
+		}
+	}
+	path, err := exec.LookPath(name)
+	if err != nil {
+		missing(t, name)
+	}
+	return path
+}
+
+// NeedPython returns Debian's python3, after checking that it has a module.
+func NeedPython(t testing.TB, module string) string {
+	t.Helper()
+	python := Need(t, "python3")
+	if err := exec.Command(python, "-c", "import "+module).Run(); err != nil {
+		missing(t, "python3 module "+module)
+	}
+	return python
+}
+
+func missing(t testing.TB, what string) {
+	t.Helper()
+	if os.Getenv("CI") != "" {
+		t.Fatalf("%s is not installed; scripts/peers installs it", what)
+	}
+	t.Skipf("%s is not installed; scripts/peers installs it", what)
+}
