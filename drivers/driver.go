@@ -25,6 +25,23 @@ type Writer interface {
 	Write(ctx context.Context, device, tag string, v Value) (WriteResult, error)
 }
 
+// Reader is a driver that can read tags out of turn, for `cmd/request/read`.
+type Reader interface {
+	// Read reads tags of a device now (none named: all), reports the samples as
+	// after a poll and returns them.
+	Read(ctx context.Context, device string, tags ...string) ([]Sample, error)
+}
+
+// DeviceInfo is what the supervisor tells about a device in its info topic.
+type DeviceInfo struct {
+	Name     string
+	Label    string
+	Bus      string // bus or sensor name
+	Unit     int    // Modbus unit; 0: none
+	Poll     time.Duration
+	Disabled bool
+}
+
 // WriteResult is what a device said to a write.
 type WriteResult struct {
 	Value    Value         // as written, after rounding to the raw type
