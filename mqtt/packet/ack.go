@@ -28,7 +28,7 @@ func (d *decoder) ack(v mqtt.Version) *Ack {
 // properties.
 func (d *decoder) reasonProps(in place) (text string, user []mqtt.UserProperty) {
 	props := d.properties(in)
-	for p, ok := props.next(); ok; p, ok = props.next() {
+	for p, ok := props.next(d); ok; p, ok = props.next(d) {
 		switch p.id {
 		case propReasonString:
 			text = string(p.data)

@@ -25,7 +25,7 @@ func (d *decoder) auth(v mqtt.Version) *Auth {
 	var auth authReader
 	p.Reason = d.reason(d.u8("reason code"))
 	props := d.properties(inAuth)
-	for q, ok := props.next(); ok; q, ok = props.next() {
+	for q, ok := props.next(d); ok; q, ok = props.next(d) {
 		switch q.id {
 		case propAuthMethod, propAuthData:
 			auth.take(q)

@@ -81,7 +81,7 @@ func (d *decoder) connack(v mqtt.Version) *Connack {
 func (d *decoder) connackProps(c *ConnackProps) {
 	var auth authReader
 	props := d.properties(inConnack)
-	for p, ok := props.next(); ok; p, ok = props.next() {
+	for p, ok := props.next(d); ok; p, ok = props.next(d) {
 		switch p.id {
 		case propSessionExpiry:
 			c.SessionExpiry, c.HasSessionExpiry = p.num, true

@@ -116,7 +116,7 @@ func (d *decoder) connectFlags(flags byte, v mqtt.Version) {
 func (d *decoder) connectProps(c *ConnectProps) {
 	var auth authReader
 	props := d.properties(inConnect)
-	for p, ok := props.next(); ok; p, ok = props.next() {
+	for p, ok := props.next(d); ok; p, ok = props.next(d) {
 		switch p.id {
 		case propSessionExpiry:
 			c.SessionExpiry = p.num

@@ -26,7 +26,7 @@ func (d *decoder) disconnect(v mqtt.Version) *Disconnect {
 		return p
 	}
 	props := d.properties(inDisconnect)
-	for q, ok := props.next(); ok; q, ok = props.next() {
+	for q, ok := props.next(d); ok; q, ok = props.next(d) {
 		switch q.id {
 		case propSessionExpiry:
 			p.SessionExpiry, p.HasSessionExpiry = q.num, true

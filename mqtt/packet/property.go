@@ -135,32 +135,27 @@ type propReader struct {
 	users   int
 }
 
-// properties begins with the length of the properties. The reader's next
-// returns false at their end, or after an error, which is d's from then on.
+// properties begins with the length of the properties.
 func (d *decoder) properties(in place) propReader {
 	b := d.take(d.varint("length of the properties"), "properties")
-	return propReader{decoder: decoder{b: b, what: d.what, err: d.err}, outer: d, in: in}
+	return propReader{decoder: decoder{b: b, what: d.what, err: d.err}, in: in}
 }
 
-func (r *propReader) next() (p property, ok bool) {
-	if r.err == nil && len(r.b) > 0 {
+// next returns the next property, or false at their end or after an error,
+// which is outer's from then on: outer is the decoder that the reader came
+// from. (A reader that held on to it would move it to the heap.)
+func (r *propReader) next(outer *decoder) (p property, ok bool) {
+	ok = r.err == nil && outer.err == nil && len(r.b) > 0
+	if ok {
 		p = r.one()
-	} else {
-		r.outer.adopt(r.err)
-		return property{}, false
 	}
 	if r.err != nil {
-		r.outer.adopt(r.err)
+		if outer.err == nil {
+			outer.err, outer.b = r.err, nil
+		}
 		return property{}, false
 	}
-	return p, true
-}
-
-// adopt makes the error of a part the error of the whole.
-func (d *decoder) adopt(err error) {
-	if err != nil && d.err == nil {
-		d.err, d.b = err, nil
-	}
+	return p, ok
 }
 
 func (r *propReader) one() (p property) {
@@ -219,8 +214,6 @@ func (r *propReader) once(id propID) {
 	}
 	r.seen |= 1 << id
 }
-
-func (r *propReader) has(id propID) bool { return r.seen&(1<<id) != 0 }
 
 func zeroReason(id propID) mqtt.ReasonCode {
 	if id == propTopicAlias {

@@ -121,7 +121,7 @@ func (d *decoder) publishProps(v *PublishView) {
 		return
 	}
 	props := d.properties(inPublish)
-	for p, ok := props.next(); ok; p, ok = props.next() {
+	for p, ok := props.next(d); ok; p, ok = props.next(d) {
 		if p.id == propTopicAlias {
 			v.TopicAlias = uint16(p.num)
 			continue

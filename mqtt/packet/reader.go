@@ -54,7 +54,7 @@ type Reader struct {
 	start, end int // what has come and has not been returned
 }
 
-const readerSize = 4096
+const readerSize = 16 << 10
 
 // NewReader reads from src packets of at most max bytes (0: MaxPacket).
 func NewReader(src io.Reader, max int) *Reader { return &Reader{src: src, max: max} }
@@ -92,15 +92,8 @@ func (r *Reader) Next() (header byte, body []byte, err error) {
 
 // fill reads once, after making room.
 func (r *Reader) fill() error {
-	if have := r.end - r.start; r.start > 0 || len(r.buf) == 0 {
-		switch {
-		case len(r.buf) == 0 || have == 0 && len(r.buf) > 16*readerSize: // do not keep what one large packet took
-			r.buf = append(make([]byte, 0, max(readerSize, 2*have)), r.buf[r.start:r.end]...)
-			r.buf = r.buf[:cap(r.buf)]
-		default:
-			copy(r.buf, r.buf[r.start:r.end])
-		}
-		r.start, r.end = 0, have
+	if r.start > 0 || r.buf == nil {
+		r.compact()
 	}
 	if r.end == len(r.buf) {
 		larger := make([]byte, 2*len(r.buf))
@@ -118,4 +111,14 @@ func (r *Reader) fill() error {
 		}
 	}
 	return io.ErrNoProgress
+}
+
+// compact moves what is left to the front, and does not keep for good what one
+// large packet took.
+func (r *Reader) compact() {
+	rest := r.buf[r.start:r.end]
+	if r.buf == nil || len(rest) == 0 && len(r.buf) > 4*readerSize {
+		r.buf = make([]byte, readerSize)
+	}
+	r.start, r.end = 0, copy(r.buf, rest)
 }

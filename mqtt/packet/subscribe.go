@@ -33,7 +33,7 @@ func (d *decoder) subscribe(v mqtt.Version) *Subscribe {
 	p := &Subscribe{PacketID: d.packetID()}
 	if v == mqtt.V5 {
 		props := d.properties(inSubscribe)
-		for q, ok := props.next(); ok; q, ok = props.next() {
+		for q, ok := props.next(d); ok; q, ok = props.next(d) {
 			switch q.id {
 			case propSubscriptionID:
 				p.ID = q.num

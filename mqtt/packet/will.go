@@ -10,7 +10,7 @@ func (d *decoder) will(flags byte, v mqtt.Version) *mqtt.Will {
 	}}
 	if v == mqtt.V5 {
 		props := d.properties(inWill)
-		for p, ok := props.next(); ok; p, ok = props.next() {
+		for p, ok := props.next(d); ok; p, ok = props.next(d) {
 			if p.id == propWillDelay {
 				w.Delay = p.num
 				continue
