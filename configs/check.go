@@ -1,0 +1,81 @@
+package configs
+
+import (
+	"strconv"
+
+	"fieldgate/configs/conf"
+	"fieldgate/configs/tree"
+)
+
+// validator is a section that knows what is wrong with itself.
+type validator interface{ Validate(bad conf.Bad) }
+
+// bad reports problems under a path of the file: each key is looked up in the
+// tree, and a key that is not there is reported at the table it is missing from.
+func (l *loader) bad(prefix string) conf.Bad {
+	at := conf.Bad(func(p conf.Problem) {
+		v, whole := l.root.find(tree.ParsePath(p.Key))
+		out := Problem{Code: p.Code, Key: p.Key, Text: p.Text, Help: p.Help}
+		switch {
+		case v == l.root || v.file == nil:
+			l.add(out, nil, tree.Span{})
+		case whole && v.kind == tree.Scalar:
+			l.add(out, v.file, v.file.narrow(inside(v), p.Part))
+		case whole && v.kind == tree.Table && v.node.Header, !whole && v.node.Header:
+			l.add(out, v.file, v.node.Key)
+		default:
+			l.add(out, v.file, v.file.narrow(v.node.Value, p.Part))
+		}
+	})
+	if prefix == "" {
+		return at
+	}
+	return at.Under(prefix)
+}
+
+// validate asks a section, if it can tell. section is a pointer.
+func (l *loader) validate(section any, path string) {
+	if v, ok := section.(validator); ok {
+		v.Validate(l.bad(path))
+	}
+}
+
+// validateAll asks each element of a list of sections.
+func validateAll[T any](l *loader, list []T, path string) {
+	for i := range list {
+		l.validate(&list[i], path+"["+strconv.Itoa(i)+"]")
+	}
+}
+
+// check runs every section's own checks, then those that need the whole.
+func (l *loader) check() {
+	f := l.file
+	l.validate(&f.Gateway, "gateway")
+	l.validate(&f.Log, "log")
+	l.validate(&f.Broker, "broker")
+	l.validate(&f.Publish, "publish")
+	l.validate(&f.Home, "homeassistant")
+	validateAll(l, f.Bus, "bus")
+	validateAll(l, f.Device, "device")
+	validateAll(l, f.Serial, "serial")
+	l.validate(&f.Buffer, "buffer")
+	validateAll(l, f.Upstream, "upstream")
+	l.validate(&f.Web, "web")
+	l.validate(&f.Metrics, "metrics")
+	if l.root.table != nil {
+		l.checkSecretFiles(l.root, "")
+	}
+	l.count()
+}
+
+// count fills the summary.
+func (l *loader) count() {
+	f, s := l.file, &l.report.Summary
+	s.Devices = len(f.Device) + len(f.Serial)
+	for _, d := range f.Device {
+		s.Tags += len(d.Tags) + len(d.Tag)
+	}
+	for _, d := range f.Serial {
+		s.Tags += len(d.Tags) + len(d.Tag)
+	}
+}

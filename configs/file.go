@@ -1,0 +1,105 @@
+package configs
+
+import (
+	"os"
+	"strings"
+
+	"fieldgate/bridge"
+	"fieldgate/buffer"
+	"fieldgate/configs/conf"
+	"fieldgate/drivers"
+	"fieldgate/drivers/modbus"
+	"fieldgate/drivers/serial"
+	"fieldgate/mqtt/broker"
+)
+
+// Version is the configuration schema that this program reads.
+const Version = 1
+
+// File is a whole configuration: the main file with all it includes. Zero
+// means the default in every section; the defaults of the sections declared
+// here are filled in by Default.
+type File struct {
+	Version  int             `toml:"version"`
+	Include  []string        `toml:"include"`
+	Gateway  drivers.Gateway `toml:"gateway"`
+	Log      Log             `toml:"log"`
+	Broker   broker.Config   `toml:"broker"`
+	Publish  drivers.Publish `toml:"publish"`
+	Home     HomeAssistant   `toml:"homeassistant"`
+	Bus      []modbus.Bus    `toml:"bus"`
+	Device   []modbus.Device `toml:"device"`
+	Serial   []serial.Config `toml:"serial"`
+	Buffer   buffer.Config   `toml:"buffer"`
+	Upstream []bridge.Config `toml:"upstream"`
+	Web      Web             `toml:"web"`
+	Metrics  Metrics         `toml:"metrics"`
+}
+
+// Log is the [log] section.
+type Log struct {
+	Level        string        `toml:"level"`         // debug|info|warn|error
+	Format       string        `toml:"format"`        // auto|text|json|journal
+	RepeatWindow conf.Duration `toml:"repeat_window"` // identical messages are counted, not repeated; 0s: never
+}
+
+// HomeAssistant is the [homeassistant] section. Discovery is not built yet:
+// enabled = true is refused.
+type HomeAssistant struct {
+	Enabled bool   `toml:"enabled"`
+	Prefix  string `toml:"prefix"`
+}
+
+// Web is the [web] section: the status page and its API.
+type Web struct {
+	Bind               string  `toml:"bind"` // host:port; "": off
+	TLS                *WebTLS `toml:"tls"`
+	ViewerWithoutLogin bool    `toml:"viewer_without_login"` // the page may be read without a login; writes never
+	History            History `toml:"history"`
+}
+
+// WebTLS is the certificate of the page.
+type WebTLS struct {
+	CertFile string `toml:"cert_file"`
+	KeyFile  string `toml:"key_file"`
+	Auto     string `toml:"auto"` // self-signed
+}
+
+// History is the ring of samples in memory that trends are drawn from.
+type History struct {
+	Points int    `toml:"points"`
+	Per    string `toml:"per"` // tag
+}
+
+// Metrics is the [metrics] section.
+type Metrics struct {
+	Bind string `toml:"bind"` // "": on the web listener at /metrics
+	Tags bool   `toml:"tags"` // tag values too
+}
+
+// Default is the configuration of an empty file.
+func Default() *File {
+	return &File{
+		Version: Version,
+		Gateway: drivers.Gateway{ID: hostname()},
+		Log:     Log{Level: "info", Format: "auto", RepeatWindow: conf.Duration(60e9)},
+		Home:    HomeAssistant{Prefix: "homeassistant"},
+		Web:     Web{Bind: "127.0.0.1:8080", History: History{Points: 3600, Per: "tag"}},
+	}
+}
+
+// hostname is the host's own name without its domain, or "fieldgate". What
+// cannot stand in a topic level is replaced.
+func hostname() string {
+	name, err := os.Hostname()
+	name, _, _ = strings.Cut(name, ".")
+	if err != nil || name == "" {
+		return "fieldgate"
+	}
+	return strings.Map(func(r rune) rune {
+		if strings.ContainsRune("/+# $", r) || r < ' ' {
+			return '-'
+		}
+		return r
+	}, name)
+}

@@ -1,0 +1,98 @@
+package configs
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+)
+
+// later are keys that the product has and this version does not read yet, with
+// what they would do. They are an error of their own, so that nobody waits for
+// something that cannot happen. A key that a struct has meanwhile is never
+// looked up here.
+var later = map[string]string{
+	"template":               "device templates",
+	"device.template":        "device templates",
+	"device.include_tags":    "device templates",
+	"device.params":          "device templates",
+	"device.units":           "several units from one section",
+	"device.computed":        "computed tags",
+	"device.tags.expr":       "computed tags",
+	"device.tag.expr":        "computed tags",
+	"device.tags.words":      "values of words that lie apart",
+	"device.tag.words":       "values of words that lie apart",
+	"bus.udp":                "Modbus over UDP",
+	"bus.tls":                "Modbus over TLS",
+	"bus.listen":             "devices that dial in",
+	"serial.decoder":         "native decoders",
+	"serial.message":         "several kinds of message on one line",
+	"serial.poll":            "several requests on one line",
+	"serial.transform":       "transforms before the fields",
+	"upstream.platform":      "cloud platforms",
+	"upstream.region":        "cloud platforms",
+	"upstream.product_key":   "cloud platforms",
+	"upstream.device_name":   "cloud platforms",
+	"upstream.device_secret": "cloud platforms",
+	"upstream.sparkplug":     "Sparkplug",
+	"web.mdns":               "names by multicast DNS",
+}
+
+// unknown reports a key that no field takes: one that will come, one that
+// belongs elsewhere, a misspelt one, or one nobody knows.
+func (l *loader) unknown(v *value, name, path string, section reflect.Type) {
+	key := bare(path)
+	p := Problem{Code: "E0103", Key: path, Text: fmt.Sprintf("unknown key %q", name)}
+	known := fieldNames(section)
+	if what, ok := later[key]; ok {
+		p.Code = "E0106"
+		p.Text = fmt.Sprintf("%s is known but not supported in this version (%s)", name, what)
+		p.Help = "remove it until a version that has it"
+	} else if near := nearest(name, append(known, laterIn(key)...)); near != "" {
+		p.Help = fmt.Sprintf("did you mean %q?", near)
+	} else if home := homes(name); home != "" {
+		p.Help = fmt.Sprintf("%s belongs in %s", name, home)
+	} else {
+		p.Help = "known here: " + strings.Join(known, " ")
+	}
+	l.add(p, v.file, v.node.Key)
+}
+
+// laterIn lists the names of later keys beside a key.
+func laterIn(key string) []string {
+	var names []string
+	prefix := key[:strings.LastIndexByte(key, '.')+1]
+	for k := range later {
+		if rest, ok := strings.CutPrefix(k, prefix); ok && !strings.Contains(rest, ".") {
+			names = append(names, rest)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// homes names the sections that have a key, at most three of them.
+func homes(name string) string {
+	var list []string
+	for _, k := range Keys() {
+		section, ok := strings.CutSuffix(k.Path, "."+name)
+		if !ok || slices.Contains(list, header(section)) {
+			continue
+		}
+		list = append(list, header(section))
+	}
+	if len(list) > 3 {
+		list = list[:3]
+	}
+	return strings.Join(list, " or ")
+}
+
+// header writes a section as the file does: [gateway], [[bus]].
+func header(section string) string {
+	for _, k := range Keys() {
+		if k.Path == section && strings.HasPrefix(k.Type, "list") {
+			return "[[" + section + "]]"
+		}
+	}
+	return "[" + section + "]"
+}
