@@ -7,6 +7,8 @@ import (
 	"fieldgate/configs/tree"
 )
 
+func steps(path string) []tree.Step { return tree.ParsePath(path) }
+
 // validator is a section that knows what is wrong with itself.
 type validator interface{ Validate(bad conf.Bad) }
 
@@ -14,7 +16,7 @@ type validator interface{ Validate(bad conf.Bad) }
 // tree, and a key that is not there is reported at the table it is missing from.
 func (l *loader) bad(prefix string) conf.Bad {
 	at := conf.Bad(func(p conf.Problem) {
-		v, whole := l.root.find(tree.ParsePath(p.Key))
+		v, whole := l.root.find(steps(p.Key))
 		out := Problem{Code: p.Code, Key: p.Key, Text: p.Text, Help: p.Help}
 		switch {
 		case v == l.root || v.file == nil:
@@ -65,6 +67,13 @@ func (l *loader) check() {
 	if l.root.table != nil {
 		l.checkSecretFiles(l.root, "")
 	}
+	l.checkVersion()
+	l.checkNames()
+	l.checkBusNames()
+	l.checkPorts()
+	topics := l.topics()
+	l.checkTopics(topics)
+	l.checkRoutes(topics)
 	l.count()
 }
 

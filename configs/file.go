@@ -11,6 +11,7 @@ import (
 	"fieldgate/drivers/modbus"
 	"fieldgate/drivers/serial"
 	"fieldgate/mqtt/broker"
+	"fieldgate/web"
 )
 
 // Version is the configuration schema that this program reads.
@@ -32,8 +33,8 @@ type File struct {
 	Serial   []serial.Config `toml:"serial"`
 	Buffer   buffer.Config   `toml:"buffer"`
 	Upstream []bridge.Config `toml:"upstream"`
-	Web      Web             `toml:"web"`
-	Metrics  Metrics         `toml:"metrics"`
+	Web      web.Config      `toml:"web"`
+	Metrics  web.Metrics     `toml:"metrics"`
 }
 
 // Log is the [log] section.
@@ -50,33 +51,6 @@ type HomeAssistant struct {
 	Prefix  string `toml:"prefix"`
 }
 
-// Web is the [web] section: the status page and its API.
-type Web struct {
-	Bind               string  `toml:"bind"` // host:port; "": off
-	TLS                *WebTLS `toml:"tls"`
-	ViewerWithoutLogin bool    `toml:"viewer_without_login"` // the page may be read without a login; writes never
-	History            History `toml:"history"`
-}
-
-// WebTLS is the certificate of the page.
-type WebTLS struct {
-	CertFile string `toml:"cert_file"`
-	KeyFile  string `toml:"key_file"`
-	Auto     string `toml:"auto"` // self-signed
-}
-
-// History is the ring of samples in memory that trends are drawn from.
-type History struct {
-	Points int    `toml:"points"`
-	Per    string `toml:"per"` // tag
-}
-
-// Metrics is the [metrics] section.
-type Metrics struct {
-	Bind string `toml:"bind"` // "": on the web listener at /metrics
-	Tags bool   `toml:"tags"` // tag values too
-}
-
 // Default is the configuration of an empty file.
 func Default() *File {
 	return &File{
@@ -84,7 +58,6 @@ func Default() *File {
 		Gateway: drivers.Gateway{ID: hostname()},
 		Log:     Log{Level: "info", Format: "auto", RepeatWindow: conf.Duration(60e9)},
 		Home:    HomeAssistant{Prefix: "homeassistant"},
-		Web:     Web{Bind: "127.0.0.1:8080", History: History{Points: 3600, Per: "tag"}},
 	}
 }
 

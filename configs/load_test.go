@@ -24,7 +24,7 @@ url = "mqtts://mqtt.example.com:8883"
 	if f.Device[0].Tags[0].Reg != "h100:int16" || *f.Device[0].Tags[0].Scale != 0.1 || f.Upstream[0].URL != "mqtts://mqtt.example.com:8883" {
 		t.Fatalf("%+v", f)
 	}
-	if f.Web.Bind != "127.0.0.1:8080" || f.Log.Level != "info" || f.Gateway.ID == "" {
+	if f.Web.Address() != "127.0.0.1:8080" || f.Log.Level != "info" || f.Gateway.ID == "" {
 		t.Fatalf("defaults: %+v", f)
 	}
 }

@@ -36,6 +36,8 @@ var later = map[string]string{
 	"upstream.device_secret": "cloud platforms",
 	"upstream.sparkplug":     "Sparkplug",
 	"web.mdns":               "names by multicast DNS",
+	"web.tls":                "a page over TLS",
+	"web.history":            "trends on the page",
 }
 
 // unknown reports a key that no field takes: one that will come, one that
