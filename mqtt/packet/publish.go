@@ -77,7 +77,9 @@ func DecodePublish(header byte, body []byte, v mqtt.Version, p *PublishView) err
 		d.fail(mqtt.MalformedPacket, "DUP with QoS 0") // [MQTT-3.3.1-2]
 	}
 	p.Topic = d.publishTopic()
-	if p.QoS > 0 {
+	if p.QoS == 0 {
+		p.Dup = false // means nothing there, and MQTT 3.1 allows it
+	} else {
 		p.PacketID = d.packetID()
 	}
 	if v == mqtt.V5 {
