@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"time"
 
 	"go.bug.st/serial"
@@ -110,3 +111,6 @@ func (p *Port) Close() error {
 func (p *Port) note(format string, args ...any) {
 	p.notes = append(p.notes, fmt.Sprintf(format, args...))
 }
+
+// SyscallConn gives the descriptor to who must look without waiting.
+func (p *Port) SyscallConn() (syscall.RawConn, error) { return p.file.SyscallConn() }

@@ -1,0 +1,27 @@
+// Package wire puts Modbus requests on one wire and brings back answers that
+// belong to them.
+//
+// A Line is one serial port or one TCP endpoint. It lets one request through
+// at a time, writes before reads, otherwise first come first served; the
+// calling goroutine does the talking, and there is no other.
+//
+// What a Line promises: a Reply is the answer to its Request, or there is an
+// error. On RTU and ASCII nothing in a frame says which request it answers,
+// so the promise rests on four habits:
+//
+//   - A frame is found by its content (unit, function, length, check sum), never
+//     by pauses, and is compared with the request before it counts.
+//   - After anything but a good exchange the line is read until it has been
+//     silent for LateGuard, before the next request and not at its expense.
+//   - A request that was never answered stays on a list. While its answer might
+//     still come, a request whose answer would look the same is preceded by a
+//     check read whose answer looks different: units answer in order, so once
+//     that one is answered nothing older can follow.
+//   - A write is never repeated, unless the caller says that it may be.
+//
+// On Modbus TCP the transaction number does all this.
+//
+// Frames and PDUs are packed by github.com/goburrow/modbus; its transports
+// are not used (they sleep before reading, mix up late answers, and never
+// reconnect). Line.Client lends its client our transport.
+package wire

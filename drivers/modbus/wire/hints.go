@@ -1,0 +1,68 @@
+package wire
+
+import (
+	"fmt"
+	"time"
+)
+
+// enough requests for a hint to mean something.
+const enough = 10
+
+// hints says in plain words what the counters point at. The caller holds c.mu;
+// s is the copy that is being made.
+func (c *counters) hints(cfg Config, s Stats) []string {
+	var out []string
+	say := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
+
+	if c.noise > 0 && c.noise*4 > s.Timeouts+s.CRC {
+		say("only 00 and FF bytes arrive: wrong speed or parity, or A and B swapped")
+	}
+	damaged, asked := c.damagedUnits()
+	switch {
+	case len(damaged) > 1 && len(damaged) == asked:
+		say("check sum errors on every unit: wiring, termination, speed or parity")
+	case len(damaged) > 0:
+		say("check sum errors only on unit %v: two devices with one address, or a bad connection there?", damaged)
+	}
+	if s.Requests >= enough && s.OK == 0 && len(s.Exceptions) == 0 && s.BytesIn == 0 && cfg.Kind.serial() {
+		say("nothing was ever received: A and B swapped, no power, wrong speed or parity, or wrong unit numbers")
+	}
+	if c.late_.tooMany() {
+		better := max(c.late_.slowest, c.slowest(), cfg.Timeout) * 6 / 5
+		say("many answers come late: raise timeout to %s", better.Round(10*time.Millisecond))
+	}
+	for _, u := range s.Units {
+		if u.switched >= enough && u.switchedLost*2 > u.switched && u.switchedLost*10 >= u.lostAll*9 {
+			say("unit %d misses the request after a change of unit: raise unit_switch_pause", u.Unit)
+		}
+	}
+	if s.Latency > 2 && cfg.Baud > 19200 {
+		say("the adapter holds bytes back for up to %d ms: set its latency timer to 1", s.Latency)
+	}
+	if s.Misfits > 0 {
+		say("%d answers did not fit their requests: another master on the line, or a device off the standard", s.Misfits)
+	}
+	return out
+}
+
+// damagedUnits are those where one request in twenty or more met a bad check sum.
+func (c *counters) damagedUnits() (units []int, asked int) {
+	for n := range 256 {
+		u := c.units[byte(n)]
+		if u == nil {
+			continue
+		}
+		asked++
+		if all := u.OK + u.Timeouts + u.CRC; u.CRC > 0 && u.CRC*20 >= all {
+			units = append(units, n)
+		}
+	}
+	return units, asked
+}
+
+func (c *counters) slowest() (d time.Duration) {
+	for _, u := range c.units {
+		d = max(d, u.Max)
+	}
+	return d
+}

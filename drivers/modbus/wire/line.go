@@ -1,0 +1,219 @@
+package wire
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/goburrow/modbus"
+
+	"fieldgate/buffer/clock"
+)
+
+// Line is one wire. Its zero value is not usable; see New.
+//
+//	closed ──Do──> open ──failure, idle, unplug──> closed ──back-off──> open …
+//
+// The fields under "held" belong to whoever holds the queue's turn: one caller
+// of Do, the idle timer, or Close.
+type Line struct {
+	cfg   Config
+	queue queue
+	stats counters
+	ring  ring
+
+	ctx  context.Context // ends with Close
+	stop context.CancelFunc
+	idle *time.Timer
+
+	// held
+	framer  framer // nil on TCP
+	tcp     modbus.TCPClientHandler
+	conn    Conn
+	link    link
+	rx      []byte // received and not used; on TCP it lives from request to request
+	chunk   [512]byte
+	active  time.Time // when the last character was, or will have been, on the line
+	unit    byte      // of the last request
+	dirty   bool      // something may still come: quarantine before the next request
+	dirtyAt time.Time
+	echo    echoState
+	pending pending
+	deaf    int // TCP: time-outs in a row
+}
+
+// New makes a line and touches no hardware.
+func New(cfg Config) *Line {
+	l := &Line{cfg: cfg.withDefaults()}
+	l.ctx, l.stop = context.WithCancel(context.Background())
+	switch cfg.Kind {
+	case RTU, RTUOverTCP:
+		l.framer = &rtuFramer{}
+	case ASCII:
+		l.framer = &asciiFramer{}
+	}
+	l.pending = pending{}
+	l.idle = time.AfterFunc(time.Hour, l.closeIdle)
+	l.idle.Stop()
+	return l
+}
+
+// Config is the configuration with its defaults filled in.
+func (l *Line) Config() Config { return l.cfg }
+
+// Do sends a request and returns its answer. It waits for its turn, opens the
+// line if needed and repeats what may be repeated; ctx ends every wait.
+// The error is an *Exception, a *ReplyError, or wraps one of the Err values.
+func (l *Line) Do(ctx context.Context, req Request) (Reply, error) {
+	pdu, err := req.pdu()
+	if err != nil {
+		return Reply{}, err
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(l.ctx, func() { cancel(ErrClosed) })()
+
+	var try attempts
+	for {
+		reply, err := l.turn(ctx, req, pdu, try.reopened)
+		if err == nil || context.Cause(ctx) != nil {
+			return reply, err
+		}
+		pause, again := try.next(l.cfg, req, err)
+		if !again {
+			return reply, l.named(err)
+		}
+		l.stats.retried()
+		if err := sleep(ctx, pause); err != nil {
+			return Reply{}, err
+		}
+	}
+}
+
+// named puts the bus in front of errors that are about the line.
+func (l *Line) named(err error) error {
+	if l.cfg.Name == "" || !errors.Is(err, ErrGone) {
+		return err
+	}
+	return fmt.Errorf("bus %s: %w", l.cfg.Name, err)
+}
+
+// attempts decides about repeats. Between two of them others have their turn.
+type attempts struct {
+	busy, failed int
+	reopened     bool
+}
+
+func (a *attempts) next(cfg Config, req Request, err error) (pause time.Duration, again bool) {
+	repeatable := reads(req.Function) || req.Idempotent
+	var ex *Exception
+	switch {
+	case errors.As(err, &ex):
+		// Busy means not done, so even a write may be tried again; but
+		// Acknowledge means that the unit is at it.
+		if !(ex.Code == DeviceBusy || ex.Code == Acknowledge && repeatable) || a.busy == busyRetries {
+			return 0, false
+		}
+		a.busy++
+		return cfg.BusyPause, true
+	case errors.Is(err, errLost):
+		// It may have died while idle, which sending does not notice.
+		if !repeatable && !errors.Is(err, errUnsent) || a.reopened {
+			return 0, false
+		}
+		a.reopened = true
+		return 0, true
+	case errors.Is(err, ErrGone), errors.Is(err, ErrBusy), errors.Is(err, ErrRequest):
+		return 0, false
+	}
+	if !repeatable || req.NoRetry || a.failed >= cfg.Retries {
+		return 0, false
+	}
+	a.failed++
+	return 0, true
+}
+
+// turn is one attempt with the line in hand.
+func (l *Line) turn(ctx context.Context, req Request, pdu *modbus.ProtocolDataUnit, reopen bool) (Reply, error) {
+	if err := l.queue.acquire(ctx, !reads(req.Function)); err != nil {
+		return Reply{}, err
+	}
+	defer l.queue.release()
+	l.idle.Stop()
+	defer l.startIdle()
+	if err := l.open(ctx, reopen); err != nil {
+		return Reply{}, err
+	}
+	// The wire is shared: a cancelled caller ends its own reads and writes only.
+	conn := l.conn
+	defer context.AfterFunc(ctx, func() {
+		past := time.Unix(1, 0)
+		_ = conn.SetReadDeadline(past) // fails on a closed wire, whose reads have ended
+		_ = conn.SetWriteDeadline(past)
+	})()
+	if l.framer == nil {
+		return l.exchange(ctx, req, pdu, l.talkTCP)
+	}
+	if probe, why := l.checkRead(req); why != "" {
+		if err := l.runCheck(ctx, probe, why); err != nil {
+			return Reply{}, err
+		}
+	}
+	return l.exchange(ctx, req, pdu, l.talkSerial)
+}
+
+// outcome is what an exchange leaves for the statistics.
+type outcome struct {
+	tx, rx []byte
+	data   []byte // of the answer; aliases rx
+	start  time.Time
+	end    time.Time // of the last byte, or of the wait
+	fresh  bool      // first request after a change of unit
+}
+
+// exchange talks once and counts.
+func (l *Line) exchange(ctx context.Context, req Request, pdu *modbus.ProtocolDataUnit,
+	talk func(context.Context, Request, *modbus.ProtocolDataUnit, *outcome) error) (Reply, error) {
+	var o outcome
+	o.fresh = req.Unit != l.unit
+	err := talk(ctx, req, pdu, &o)
+	if o.tx == nil {
+		return Reply{}, unsent(err)
+	}
+	l.unit = req.Unit
+	took := o.end.Sub(o.start)
+	at := clock.Now().Add(-time.Since(o.end))
+	l.stats.exchanged(req, o, err)
+	l.ring.add(at, req.Unit, o.tx, o.rx, took, err)
+	if err != nil {
+		return Reply{}, err
+	}
+	return Reply{Data: append([]byte(nil), o.data...), At: at, Took: took}, nil
+}
+
+// Close ends requests that are under way or waiting with ErrClosed and closes
+// the wire. Do after Close returns ErrClosed.
+func (l *Line) Close() error {
+	l.stop()
+	if err := l.queue.acquire(context.Background(), true); err != nil {
+		return err
+	}
+	defer l.queue.release()
+	l.idle.Stop()
+	return l.hangUp()
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return context.Cause(ctx)
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

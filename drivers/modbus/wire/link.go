@@ -1,0 +1,219 @@
+package wire
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"os"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"fieldgate/drivers/port"
+)
+
+// errLost marks a wire that broke after it was opened, as opposed to one that
+// could not be opened; errUnsent an exchange that ended before its request
+// was sent, so that even a write may be tried again.
+var (
+	errLost   = errors.New("lost")
+	errUnsent = errors.New("not sent")
+)
+
+// lostError is a broken wire with its cause. Its text names the line only once.
+type lostError struct{ cause error }
+
+func (e *lostError) Error() string   { return ErrGone.Error() + ": " + e.cause.Error() }
+func (e *lostError) Unwrap() []error { return []error{ErrGone, errLost, e.cause} }
+
+// unsentError marks its cause without changing its text.
+type unsentError struct{ error }
+
+func (e unsentError) Unwrap() []error { return []error{errUnsent, e.error} }
+
+func unsent(err error) error {
+	if err == nil {
+		return nil
+	}
+	return unsentError{err}
+}
+
+// link remembers how opening went.
+type link struct {
+	everOpen bool
+	proven   bool // an answer came since it was opened
+	fails    int
+	next     time.Time // not before this
+	err      error     // of the last failure
+}
+
+// open makes sure that there is a wire. While the back-off runs it fails at
+// once; now skips that wait once, for the repeat after a loss.
+func (l *Line) open(ctx context.Context, now bool) error {
+	if l.ctx.Err() != nil {
+		return ErrClosed
+	}
+	if l.conn != nil {
+		return nil
+	}
+	if wait := time.Until(l.link.next); wait > 0 && !now {
+		return fmt.Errorf("%w: %w (next try in %s)", ErrGone, l.link.err, wait.Round(100*time.Millisecond))
+	}
+	conn, err := l.dial(ctx)
+	if err != nil {
+		if cause := context.Cause(ctx); cause != nil {
+			return cause
+		}
+		l.failed(err)
+		return fmt.Errorf("%w: %w", ErrGone, err)
+	}
+	l.conn = conn
+	l.rx = l.rx[:0]
+	l.active, l.deaf = time.Now(), 0
+	l.echo.reset(l.cfg)
+	l.link.proven = false
+	l.stats.opened(l.link.everOpen, latencyOf(conn))
+	if l.link.err != nil || !l.link.everOpen {
+		l.cfg.Log.Info("line is open", "bus", l.cfg.Name, "target", l.cfg.Target())
+	}
+	l.link.everOpen = true
+	if l.framer != nil {
+		l.markDirty() // the far side may be in the middle of something
+	}
+	return sleep(ctx, l.cfg.ConnectDelay)
+}
+
+func (l *Line) dial(ctx context.Context) (Conn, error) {
+	switch {
+	case l.cfg.Open != nil:
+		return l.cfg.Open(ctx)
+	case l.cfg.Kind.serial():
+		return port.Open(port.Config{Path: l.cfg.Port, Baud: l.cfg.Baud, Mode: l.cfg.Mode, RS485: l.cfg.RS485, LowLatency: true})
+	}
+	d := net.Dialer{Timeout: l.cfg.ConnectTimeout, KeepAlive: keepAlive}
+	conn, err := d.DialContext(ctx, "tcp", l.cfg.address())
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		return nil, fmt.Errorf("%s refused the connection: wrong port, service off, or taken by another client", l.cfg.address())
+	}
+	return conn, err
+}
+
+// lost closes a wire that broke and says why; the result wraps ErrGone.
+func (l *Line) lost(err error) error {
+	if !l.link.proven && l.conn != nil && !l.cfg.Kind.serial() &&
+		(errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)) {
+		err = fmt.Errorf("%s closed the connection before its first answer: refused, or taken by another client? (%w)", l.cfg.address(), err)
+	}
+	if err == io.EOF {
+		err = errors.New("the other side closed the connection")
+	}
+	_ = l.hangUp() // it is broken already
+	if l.link.proven {
+		l.link.fails = 0
+	}
+	l.failed(err)
+	return &lostError{err}
+}
+
+// failed starts the back-off: doubling, with 20 % jitter so that many
+// gateways behind one switch do not knock together. A line that worked until
+// now is tried again at once.
+func (l *Line) failed(err error) {
+	if l.link.err == nil {
+		l.cfg.Log.Warn("line is down", "bus", l.cfg.Name, "target", l.cfg.Target(), "error", err)
+	}
+	l.link.err = err
+	l.stats.down(err)
+	if l.link.proven {
+		l.link.proven = false
+		l.link.next = time.Time{}
+		return
+	}
+	wait := l.cfg.ReconnectMin << min(l.link.fails, 10)
+	wait = min(wait, l.cfg.ReconnectMax)
+	l.link.fails++
+	l.link.next = time.Now().Add(time.Duration(float64(wait) * (0.8 + 0.4*rand.Float64())))
+}
+
+// proven is called at every good answer.
+func (l *Line) proven() {
+	l.link.proven, l.link.fails, l.link.err = true, 0, nil
+	l.deaf = 0
+}
+
+// hangUp closes the wire without a verdict.
+func (l *Line) hangUp() error {
+	if l.conn == nil {
+		return nil
+	}
+	err := l.conn.Close()
+	l.conn = nil
+	l.stats.closed()
+	return err
+}
+
+func (l *Line) startIdle() {
+	if !l.cfg.Kind.serial() && l.cfg.IdleClose > 0 && l.conn != nil && l.ctx.Err() == nil {
+		l.idle.Reset(l.cfg.IdleClose)
+	}
+}
+
+// closeIdle runs on the timer. If somebody has the line it is not idle.
+func (l *Line) closeIdle() {
+	if !l.queue.tryAcquire() {
+		return
+	}
+	defer l.queue.release()
+	_ = l.hangUp() // nothing was under way
+}
+
+// poll reads what has already arrived, without waiting. A deadline in the
+// past would not do: Go returns at once without looking.
+func (l *Line) poll() (int, error) {
+	sc, ok := l.conn.(syscall.Conn)
+	if !ok {
+		if err := l.conn.SetReadDeadline(time.Now().Add(time.Millisecond)); err != nil {
+			return 0, err
+		}
+		n, err := l.conn.Read(l.chunk[:])
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			err = nil
+		}
+		return n, err
+	}
+	raw, err := sc.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	if err := l.conn.SetReadDeadline(time.Time{}); err != nil {
+		return 0, err
+	}
+	var n int
+	var failed error
+	err = raw.Read(func(fd uintptr) bool {
+		n, failed = unix.Read(int(fd), l.chunk[:])
+		return true
+	})
+	switch {
+	case err != nil:
+		return 0, err
+	case failed == unix.EAGAIN || failed == unix.EINTR:
+		return 0, nil
+	case failed != nil:
+		return 0, failed
+	case n == 0:
+		return 0, io.EOF
+	}
+	return n, nil
+}
+
+func latencyOf(c Conn) int {
+	if p, ok := c.(*port.Port); ok {
+		return p.Latency()
+	}
+	return 0
+}

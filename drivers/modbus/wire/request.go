@@ -1,0 +1,192 @@
+package wire
+
+import (
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	"github.com/goburrow/modbus"
+
+	"fieldgate/buffer/clock"
+)
+
+// Functions that goburrow/modbus has no name for.
+const (
+	FuncReadExceptionStatus = 0x07
+	FuncDiagnostics         = 0x08
+	FuncCommEventCounter    = 0x0B
+	FuncCommEventLog        = 0x0C
+	FuncReportServerID      = 0x11
+	FuncReadFileRecord      = 0x14
+	FuncWriteFileRecord     = 0x15
+	FuncDeviceIdentity      = 0x2B
+)
+
+// Request is one question to one unit.
+//
+//	function        Address, Quantity            Data
+//	1, 2, 3, 4      of the read                  none
+//	5, 6            Address                      2 bytes: the value (FF00 or 0000; the register)
+//	15, 16          of the write                 the packed bits; 2 bytes a register
+//	0x16            Address                      4 bytes: AND mask, OR mask
+//	0x17            of the read                  write address, write quantity (2 bytes each), 2 bytes a register
+//	any other       not used                     everything after the function code
+//
+// Unit 0 is a broadcast on serial lines: only writes, and nobody answers.
+type Request struct {
+	Unit     byte
+	Function byte
+	Address  uint16
+	Quantity uint16
+	Data     []byte
+
+	Timeout    time.Duration // 0: the line's
+	NoRetry    bool          // for probes: one try, whatever Config.Retries says
+	Idempotent bool          // a write that may be repeated when its fate is unknown
+}
+
+// Reply is the answer to a Request.
+type Reply struct {
+	// Data of functions 1 to 4 and 0x17 is the values, exactly as many as asked
+	// for; of all others what follows the function code. It is the caller's.
+	Data []byte
+	At   clock.Stamp   // when its last byte arrived
+	Took time.Duration // from the request's first byte to the answer's last
+}
+
+// The limits of Modbus V1.1b3 §6.
+const (
+	maxReadBits       = 2000
+	maxReadRegisters  = 125
+	maxWriteBits      = 1968
+	maxWriteRegisters = 123
+	maxRWRegisters    = 121 // written by 0x17
+	maxPDUData        = 252
+)
+
+// reads reports a function that changes nothing and may be repeated.
+func reads(function byte) bool {
+	switch function {
+	case modbus.FuncCodeReadCoils, modbus.FuncCodeReadDiscreteInputs, modbus.FuncCodeReadHoldingRegisters,
+		modbus.FuncCodeReadInputRegisters, modbus.FuncCodeReadFIFOQueue, FuncReadExceptionStatus,
+		FuncCommEventCounter, FuncCommEventLog, FuncReportServerID, FuncReadFileRecord, FuncDeviceIdentity:
+		return true
+	}
+	return false
+}
+
+// pdu packs the request, or says why there can be no such request.
+func (r Request) pdu() (*modbus.ProtocolDataUnit, error) {
+	impossible := func(format string, args ...any) (*modbus.ProtocolDataUnit, error) {
+		return nil, fmt.Errorf("%w: function %d: "+format, append([]any{ErrRequest, r.Function}, args...)...)
+	}
+	if r.Function == 0 || r.Function >= 0x80 {
+		return impossible("function codes are 1 to 127")
+	}
+	limit, need, body := r.layout()
+	switch {
+	case limit > 0 && (r.Quantity < 1 || int(r.Quantity) > limit):
+		return impossible("quantity %d is not within 1 to %d", r.Quantity, limit)
+	case limit > 0 && int(r.Address)+int(r.Quantity) > 0x10000:
+		return impossible("%d values from address %d reach beyond 65535", r.Quantity, r.Address)
+	case need >= 0 && len(r.Data) != need:
+		return impossible("%d bytes of data, need %d", len(r.Data), need)
+	case len(body) > maxPDUData:
+		return impossible("%d bytes do not fit into a frame", len(body))
+	}
+	if r.Function == modbus.FuncCodeReadWriteMultipleRegisters {
+		if n := len(r.Data) - 4; n < 2 || n%2 != 0 || n/2 > maxRWRegisters || int(binary.BigEndian.Uint16(r.Data[2:])) != n/2 {
+			return impossible("the write part does not match its quantity")
+		}
+	}
+	return &modbus.ProtocolDataUnit{FunctionCode: r.Function, Data: body}, nil
+}
+
+// layout gives a function's limit on Quantity (0: it has none), the length its
+// Data must have (-1: any), and the PDU's data.
+func (r Request) layout() (limit, need int, body []byte) {
+	head := make([]byte, 4, 16+len(r.Data))
+	binary.BigEndian.PutUint16(head, r.Address)
+	binary.BigEndian.PutUint16(head[2:], r.Quantity)
+	switch r.Function {
+	case modbus.FuncCodeReadCoils, modbus.FuncCodeReadDiscreteInputs:
+		return maxReadBits, 0, head
+	case modbus.FuncCodeReadHoldingRegisters, modbus.FuncCodeReadInputRegisters:
+		return maxReadRegisters, 0, head
+	case modbus.FuncCodeWriteSingleCoil, modbus.FuncCodeWriteSingleRegister:
+		return 0, 2, append(head[:2], r.Data...)
+	case modbus.FuncCodeWriteMultipleCoils:
+		return maxWriteBits, bitBytes(r.Quantity), append(append(head, byte(len(r.Data))), r.Data...)
+	case modbus.FuncCodeWriteMultipleRegisters:
+		return maxWriteRegisters, 2 * int(r.Quantity), append(append(head, byte(len(r.Data))), r.Data...)
+	case modbus.FuncCodeMaskWriteRegister:
+		return 0, 4, append(head[:2], r.Data...)
+	case modbus.FuncCodeReadWriteMultipleRegisters:
+		if len(r.Data) < 4 {
+			return maxReadRegisters, -1, head // pdu refuses it
+		}
+		body = append(head, r.Data[:4]...)
+		body = append(body, byte(len(r.Data)-4))
+		return maxReadRegisters, -1, append(body, r.Data[4:]...)
+	}
+	return 0, -1, append(head[:0], r.Data...)
+}
+
+func bitBytes(quantity uint16) int { return (int(quantity) + 7) / 8 }
+
+// replySize is the length of the PDU data of a good answer, -1 where only the
+// answer can tell.
+func (r Request) replySize() int {
+	switch r.Function {
+	case modbus.FuncCodeReadCoils, modbus.FuncCodeReadDiscreteInputs:
+		return 1 + bitBytes(r.Quantity)
+	case modbus.FuncCodeReadHoldingRegisters, modbus.FuncCodeReadInputRegisters, modbus.FuncCodeReadWriteMultipleRegisters:
+		return 1 + 2*int(r.Quantity)
+	case modbus.FuncCodeWriteSingleCoil, modbus.FuncCodeWriteSingleRegister,
+		modbus.FuncCodeWriteMultipleCoils, modbus.FuncCodeWriteMultipleRegisters, FuncCommEventCounter:
+		return 4
+	case modbus.FuncCodeMaskWriteRegister:
+		return 6
+	case FuncReadExceptionStatus:
+		return 1
+	case FuncDiagnostics:
+		return len(r.Data)
+	}
+	return -1
+}
+
+// check compares the answer's PDU data with the request and returns what Reply
+// carries. Modbus V1.1b3 §6 says for each function what must come back.
+func (r Request) check(data []byte) ([]byte, *ReplyError) {
+	if want := r.replySize(); want >= 0 && len(data) != want {
+		return nil, replyErrorf("%d bytes to function %d, asked for %d", len(data), r.Function, want)
+	}
+	switch r.Function {
+	case modbus.FuncCodeReadCoils, modbus.FuncCodeReadDiscreteInputs, modbus.FuncCodeReadHoldingRegisters,
+		modbus.FuncCodeReadInputRegisters, modbus.FuncCodeReadWriteMultipleRegisters:
+		if int(data[0]) != len(data)-1 {
+			return nil, replyErrorf("it announces %d bytes and has %d", data[0], len(data)-1)
+		}
+		return data[1:], nil
+	case modbus.FuncCodeWriteSingleCoil, modbus.FuncCodeWriteSingleRegister, modbus.FuncCodeMaskWriteRegister:
+		return data, r.checkEcho(data, r.Data)
+	case modbus.FuncCodeWriteMultipleCoils, modbus.FuncCodeWriteMultipleRegisters:
+		return data, r.checkEcho(data, binary.BigEndian.AppendUint16(nil, r.Quantity))
+	}
+	return data, nil
+}
+
+// checkEcho compares the address and what follows it.
+func (r Request) checkEcho(data, want []byte) *ReplyError {
+	if got := binary.BigEndian.Uint16(data); got != r.Address {
+		return replyErrorf("written was address %d, the answer says %d", r.Address, got)
+	}
+	if got := data[2:]; string(got) != string(want) {
+		e := replyErrorf("written was % x, the device shows % x", want, got)
+		if r.Function == modbus.FuncCodeWriteSingleCoil || r.Function == modbus.FuncCodeWriteSingleRegister {
+			e.Shown = got
+		}
+		return e
+	}
+	return nil
+}

@@ -1,0 +1,206 @@
+package wire_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/goburrow/modbus"
+
+	"fieldgate/drivers/modbus/server"
+	"fieldgate/drivers/modbus/wire"
+	"fieldgate/drivers/port/porttest"
+)
+
+// kinds is every way a frame can travel.
+var kinds = []wire.Kind{wire.RTU, wire.ASCII, wire.TCP, wire.RTUOverTCP}
+
+// streams are the kinds without transaction numbers.
+var streams = []wire.Kind{wire.RTU, wire.ASCII, wire.RTUOverTCP}
+
+// serve runs a device until the test ends and gives a line to it. The line's
+// waits are short so that tests are, and never asserted.
+func serve(t testing.TB, kind wire.Kind, s *server.Server, change ...func(*wire.Config)) *wire.Line {
+	t.Helper()
+	cfg := wire.Config{Name: "test", Kind: kind, Timeout: 150 * time.Millisecond, LateGuard: 60 * time.Millisecond,
+		BusyPause: 5 * time.Millisecond, ReconnectMin: 5 * time.Millisecond, ReconnectMax: 20 * time.Millisecond, Baud: 115200}
+	if kind == wire.RTU || kind == wire.ASCII {
+		dev := porttest.New(t)
+		cfg.Port = dev.Path()
+		run(t, func(ctx context.Context) error {
+			if kind == wire.ASCII {
+				return s.ServeASCII(ctx, dev)
+			}
+			return s.ServeRTU(ctx, dev)
+		})
+	} else {
+		ln := listen(t)
+		cfg.Address = ln.Addr().String()
+		run(t, func(ctx context.Context) error {
+			if kind == wire.RTUOverTCP {
+				return s.ServeRTUOverTCP(ctx, ln)
+			}
+			return s.ServeTCP(ctx, ln)
+		})
+	}
+	return newLine(t, cfg, change...)
+}
+
+func newLine(t testing.TB, cfg wire.Config, change ...func(*wire.Config)) *wire.Line {
+	for _, c := range change {
+		c(&cfg)
+	}
+	l := wire.New(cfg)
+	t.Cleanup(func() {
+		l.Close()
+		if t.Failed() {
+			for _, e := range l.Exchanges(-1) {
+				t.Logf("unit %d  → %s  ← %s  %v %s", e.Unit, e.Sent, e.Received, e.Took, e.Error)
+			}
+		}
+	})
+	return l
+}
+
+func listen(t testing.TB) net.Listener {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ln.Close() })
+	return ln
+}
+
+// run runs a device's loop and sees to it that it ends with the test.
+func run(t testing.TB, loop func(ctx context.Context) error) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- loop(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		select {
+		case err := <-done:
+			if err != nil && !errors.Is(err, net.ErrClosed) && !strings.Contains(err.Error(), "closed") && !errors.Is(err, io.EOF) {
+				t.Errorf("device: %v", err)
+			}
+		case <-time.After(20 * time.Second):
+			t.Error("the device does not end")
+		}
+	})
+}
+
+// meter is a unit whose holding register n holds n+1000 (0 to 199), input
+// register n n+2000; coil n is on where n is even, discrete n where n%3 == 0.
+func meter() *server.Memory {
+	m := &server.Memory{}
+	for n := range 200 {
+		m.Set(server.Holdings, n, uint16(n+1000))
+		m.Set(server.Inputs, n, uint16(n+2000))
+		m.Set(server.Coils, n, uint16(1-n%2))
+		on := uint16(0)
+		if n%3 == 0 {
+			on = 1
+		}
+		m.Set(server.Discretes, n, on)
+	}
+	return m
+}
+
+// oneMeter is a device with a meter as unit 1.
+func oneMeter() *server.Server { return &server.Server{Units: map[byte]server.Bank{1: meter()}} }
+
+func read(address, quantity uint16) wire.Request {
+	return wire.Request{Unit: 1, Function: modbus.FuncCodeReadHoldingRegisters, Address: address, Quantity: quantity}
+}
+
+func write(address, value uint16) wire.Request {
+	return wire.Request{Unit: 1, Function: modbus.FuncCodeWriteSingleRegister, Address: address, Data: []byte{byte(value >> 8), byte(value)}}
+}
+
+// do is Do within a generous time.
+func do(t testing.TB, l *wire.Line, req wire.Request) (wire.Reply, error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	return l.Do(ctx, req)
+}
+
+// mustRead reads holding registers and checks every value.
+func mustRead(t testing.TB, l *wire.Line, address, quantity uint16) {
+	t.Helper()
+	reply, err := do(t, l, read(address, quantity))
+	if err != nil {
+		t.Fatalf("read %d+%d: %v", address, quantity, err)
+	}
+	checkValues(t, address, quantity, reply.Data)
+}
+
+// eventually polls until a read is good, and checks that no value is ever wrong.
+func eventually(t testing.TB, l *wire.Line, address, quantity uint16) {
+	t.Helper()
+	var last error
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); {
+		reply, err := do(t, l, read(address, quantity))
+		if err == nil {
+			checkValues(t, address, quantity, reply.Data)
+			return
+		}
+		last = err
+		time.Sleep(5 * time.Millisecond)
+	}
+	t.Fatalf("read %d+%d never became good: %v", address, quantity, last)
+}
+
+func checkValues(t testing.TB, address, quantity uint16, data []byte) {
+	t.Helper()
+	if len(data) != 2*int(quantity) {
+		t.Fatalf("read %d+%d: %d bytes", address, quantity, len(data))
+	}
+	for i := range int(quantity) {
+		if got, want := int(data[2*i])<<8|int(data[2*i+1]), int(address)+i+1000; got != want {
+			t.Fatalf("WRONG VALUE: register %d reads %d, holds %d", int(address)+i, got, want)
+		}
+	}
+}
+
+// each runs a test for every kind and looks for goroutines left behind.
+func each(t *testing.T, kinds []wire.Kind, test func(t *testing.T, kind wire.Kind)) {
+	before := runtime.NumGoroutine()
+	for _, kind := range kinds {
+		t.Run(kind.String(), func(t *testing.T) { test(t, kind) })
+	}
+	noneLeft(t, before)
+}
+
+func noneLeft(t *testing.T, before int) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		n := runtime.NumGoroutine()
+		if n <= before {
+			return
+		}
+		if time.Now().After(deadline) {
+			buf := make([]byte, 1<<16)
+			t.Fatalf("%d goroutines, %d before:\n%s", n, before, buf[:runtime.Stack(buf, true)])
+		}
+	}
+}
+
+// nth makes a fault for some calls only.
+func nth(f server.Fault, numbers ...int) func(server.Call) server.Fault {
+	return func(c server.Call) server.Fault {
+		for _, n := range numbers {
+			if c.Number == n {
+				return f
+			}
+		}
+		return server.Fault{}
+	}
+}

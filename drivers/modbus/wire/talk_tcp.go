@@ -1,0 +1,161 @@
+package wire
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	"github.com/goburrow/modbus"
+)
+
+// talkTCP is one exchange of Modbus TCP.
+func (l *Line) talkTCP(ctx context.Context, req Request, pdu *modbus.ProtocolDataUnit, o *outcome) error {
+	l.tcp.SlaveId = req.Unit
+	tx, err := l.tcp.Encode(pdu)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrRequest, err)
+	}
+	if err := l.clearTCP(ctx, req.Unit); err != nil {
+		return err
+	}
+	o.start = time.Now()
+	if err := l.write(ctx, req, tx, o); err != nil {
+		return err
+	}
+	err = l.receiveTCP(ctx, req, binary.BigEndian.Uint16(tx), o)
+	l.active = o.end
+	return err
+}
+
+// clearTCP keeps the pauses, drops answers that came too late, and notices a
+// connection that was closed meanwhile, before a write is entrusted to it.
+func (l *Line) clearTCP(ctx context.Context, unit byte) error {
+	gap := l.cfg.FrameGap + l.cfg.Gap
+	if unit != l.unit {
+		gap += l.cfg.UnitSwitchPause
+	}
+	limit := time.Now().Add(noiseLimit)
+	for {
+		n, err := l.listenTCP(ctx, l.active.Add(gap))
+		if err != nil || n == 0 {
+			return err
+		}
+		if time.Now().After(limit) {
+			return l.lost(fmt.Errorf("it sends without being asked; is this a Modbus TCP port?"))
+		}
+	}
+}
+
+// listenTCP is listen for a stream whose bytes must not be dropped singly.
+func (l *Line) listenTCP(ctx context.Context, until time.Time) (int, error) {
+	n, err := l.poll()
+	if err != nil {
+		return 0, l.readError(ctx, err)
+	}
+	if n == 0 && time.Until(until) > 0 {
+		if n, err = l.readUntil(ctx, until); err != nil {
+			return 0, err
+		}
+	}
+	if n == 0 {
+		return 0, context.Cause(ctx)
+	}
+	l.take(n)
+	for {
+		_, size, err := splitTCP(l.rx)
+		if err != nil {
+			return n, l.lost(err)
+		}
+		if size == 0 {
+			return n, nil
+		}
+		l.stats.late(0, false)
+		l.drop(size)
+	}
+}
+
+// take appends what was read. Frames are taken off as soon as they are
+// complete, so that never more than one frame and one chunk are held.
+func (l *Line) take(n int) {
+	l.stats.received(n)
+	l.rx = append(l.rx, l.chunk[:n]...)
+}
+
+func (l *Line) drop(n int) { l.rx = append(l.rx[:0], l.rx[n:]...) }
+
+func (l *Line) receiveTCP(ctx context.Context, req Request, id uint16, o *outcome) error {
+	deadline := o.start.Add(l.timeout(req))
+	for {
+		f, size, err := splitTCP(l.rx)
+		switch {
+		case err != nil:
+			o.rx, o.end = append([]byte(nil), l.rx...), time.Now()
+			return l.lost(err)
+		case size > 0 && f.transaction != id && !l.cfg.IgnoreTID:
+			l.stats.late(0, false) // an older answer; ours may follow
+			l.drop(size)
+			continue
+		case size > 0:
+			o.end = time.Now()
+			o.rx = append([]byte(nil), l.rx[:size]...)
+			l.drop(size)
+			return l.judgeTCP(req, frame{f.unit, f.function, o.rx[8:]}, o)
+		}
+		n, err := l.readUntil(ctx, deadline)
+		if err != nil {
+			o.rx, o.end = append([]byte(nil), l.rx...), time.Now()
+			if l.conn != nil && l.cfg.IgnoreTID {
+				_ = l.hangUp() // without numbers its late answer would be the next one's
+			}
+			return err
+		}
+		if n == 0 {
+			return l.timeoutTCP(req, o)
+		}
+		l.take(n)
+	}
+}
+
+// judgeTCP compares an answer that carries our number with the request.
+func (l *Line) judgeTCP(req Request, f frame, o *outcome) error {
+	misfit := func(e *ReplyError) error {
+		if l.cfg.IgnoreTID {
+			_ = l.hangUp() // it may be an older answer, and more may follow
+		}
+		return e
+	}
+	switch {
+	case f.unit != req.Unit && !l.cfg.IgnoreUnit:
+		return misfit(replyErrorf("it comes from unit %d instead of %d (ignore_unit = true accepts that)", f.unit, req.Unit))
+	case f.function&0x7F != req.Function:
+		return misfit(replyErrorf("it is to function %d instead of %d", f.function&0x7F, req.Function))
+	case f.isException() && len(f.data) != 1:
+		return misfit(replyErrorf("an exception with %d bytes", len(f.data)))
+	case f.isException():
+		l.proven()
+		return &Exception{Function: req.Function, Code: f.data[0]}
+	}
+	data, e := req.check(f.data)
+	if e != nil {
+		return misfit(e)
+	}
+	l.proven()
+	o.data = data
+	return nil
+}
+
+// timeoutTCP keeps the connection, because the answer may only be late, unless
+// half a frame came, or the peer seems to be gone without a word.
+func (l *Line) timeoutTCP(req Request, o *outcome) error {
+	o.rx, o.end = append([]byte(nil), l.rx...), time.Now()
+	l.deaf++
+	err := fmt.Errorf("%w within %s", ErrTimeout, l.timeout(req))
+	if len(l.rx) > 0 {
+		err = fmt.Errorf("%w: %d bytes of an answer came", err, len(l.rx))
+	}
+	if len(l.rx) > 0 || l.deaf >= deafTimeouts || l.cfg.IgnoreTID {
+		_ = l.hangUp() // opened afresh by the next request
+	}
+	return err
+}
