@@ -113,7 +113,7 @@ func (l *loader) bindScalar(v *value, into reflect.Value, path string) {
 	case float64:
 		if ok = into.CanFloat(); ok {
 			if math.IsNaN(data) || math.IsInf(data, 0) {
-				l.add(Problem{Code: "E0104", Key: path, Text: path + " must be a finite number"}, v.file, v.node.Value)
+				l.add(Problem{Code: "E0104", Key: path, Text: lastName(path) + " must be a finite number"}, v.file, v.node.Value)
 				return
 			}
 			into.SetFloat(data)
@@ -136,7 +136,7 @@ func (l *loader) bindScalar(v *value, into reflect.Value, path string) {
 // wrongType reports a value of another type than the key has.
 func (l *loader) wrongType(v *value, want reflect.Type, path string) {
 	p := Problem{Code: "E0104", Key: path}
-	p.Text = fmt.Sprintf("%s must be %s, but this is %s", lastName(path), article(typeName(want)), article(found(v)))
+	p.Text = fmt.Sprintf("%s must be %s, but this is %s", lastName(path), article(strings.Replace(typeName(want), "secret", "string", 1)), article(found(v)))
 	elem, list := element(want)
 	isTable := elem.Kind() == reflect.Struct && !isText(elem)
 	raw := v.file.text[v.node.Value.Start:v.node.Value.End]

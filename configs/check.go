@@ -16,6 +16,9 @@ type validator interface{ Validate(bad conf.Bad) }
 // tree, and a key that is not there is reported at the table it is missing from.
 func (l *loader) bad(prefix string) conf.Bad {
 	at := conf.Bad(func(p conf.Problem) {
+		if l.settled[p.Key] {
+			return
+		}
 		v, whole := l.root.find(steps(p.Key))
 		out := Problem{Code: p.Code, Key: p.Key, Text: p.Text, Help: p.Help}
 		switch {

@@ -73,7 +73,7 @@ func (l *loader) twice(what string, list []named) {
 			first[n.name] = n.path
 			continue
 		}
-		if other == n.path || l.reported("E0120", n.path+".name") {
+		if other == n.path || l.reported(n.path+".name") {
 			continue
 		}
 		l.bad(n.path)(conf.Problem{Key: "name", Code: "E0120", Part: n.name,
@@ -82,10 +82,11 @@ func (l *loader) twice(what string, list []named) {
 	}
 }
 
-// reported says whether a problem of this kind is there already for a key.
-func (l *loader) reported(code, key string) bool {
+// reported says whether a key has a problem already: its section may know
+// better.
+func (l *loader) reported(key string) bool {
 	for _, p := range l.report.Problems {
-		if p.Code == code && p.Key == key {
+		if p.Key == key {
 			return true
 		}
 	}

@@ -45,7 +45,8 @@ type loader struct {
 	order   map[*source]int
 	places  []place
 	secrets []string
-	broken  bool // a file could not be read or parsed: what is missing may be in it
+	settled map[string]bool // keys whose value was refused already: that they are missing then is no news
+	broken  bool            // a file could not be read or parsed: what is missing may be in it
 }
 
 // Load reads a configuration with everything it includes and checks it. Both
@@ -79,6 +80,8 @@ func newLoader(o Options) *loader {
 		report: &Report{Files: []string{}, Problems: []Problem{}},
 		root:   &value{kind: tree.Table, table: map[string]*value{}, node: &tree.Node{Kind: tree.Table}},
 		order:  map[*source]int{},
+
+		settled: map[string]bool{},
 	}
 }
 
@@ -202,6 +205,11 @@ func (l *loader) tooLarge(path string) {
 // report.
 func (l *loader) conclude() {
 	l.bind(l.root, reflect.ValueOf(l.file).Elem(), "")
+	for _, p := range l.report.Problems {
+		if !p.Warning() {
+			l.settled[p.Key] = true
+		}
+	}
 	if l.file.Gateway.ID == "" {
 		l.file.Gateway.ID = hostname()
 	}

@@ -28,7 +28,6 @@ var later = map[string]string{
 	"serial.decoder":         "native decoders",
 	"serial.message":         "several kinds of message on one line",
 	"serial.poll":            "several requests on one line",
-	"serial.transform":       "transforms before the fields",
 	"upstream.platform":      "cloud platforms",
 	"upstream.region":        "cloud platforms",
 	"upstream.product_key":   "cloud platforms",
@@ -52,6 +51,7 @@ func (l *loader) unknown(v *value, name, path string, section reflect.Type) {
 		p.Help = "remove it until a version that has it"
 	} else if near := nearest(name, append(known, laterIn(key)...)); near != "" {
 		p.Help = fmt.Sprintf("did you mean %q?", near)
+		l.settled[strings.TrimSuffix(path, name)+near] = true
 	} else if home := homes(name); home != "" {
 		p.Help = fmt.Sprintf("%s belongs in %s", name, home)
 	} else {
