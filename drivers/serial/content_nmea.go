@@ -1,7 +1,6 @@
 package serial
 
 import (
-	"math"
 	"strings"
 
 	"fieldgate/drivers"
@@ -67,14 +66,15 @@ func parseAngle(text string, latitude bool) (drivers.Value, string) {
 	if latitude {
 		limit, positive, negative = 90, "N", "S"
 	}
-	f, reason := parseFloat(number, 64)
-	if reason != "" {
-		return drivers.Value{}, reason
+	whole, _, _ := strings.Cut(number, ".")
+	if !isDigits(whole) || len(whole) < 3 || side != positive && side != negative {
+		return drivers.Value{}, drivers.ReasonParse
 	}
-	degrees := math.Floor(f / 100)
-	minutes := f - degrees*100
+	// Cut as text: 4807.038 - 4800 is not 7.038 in binary.
+	degrees, _ := parseFloat(whole[:len(whole)-2], 64)
+	minutes, reason := parseFloat(number[len(whole)-2:], 64)
 	angle := degrees + minutes/60
-	if f < 0 || minutes >= 60 || angle > limit || side != positive && side != negative {
+	if reason != "" || minutes >= 60 || angle > limit {
 		return drivers.Value{}, drivers.ReasonParse
 	}
 	if side == negative {

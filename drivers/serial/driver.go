@@ -34,6 +34,7 @@ type Driver struct {
 
 	p       *program
 	tags    []*liveTag
+	open    func(context.Context) (line, error)
 	backoff func(attempt int) time.Duration
 	stats   counters
 }
@@ -63,7 +64,7 @@ func New(cfg Config) (*Driver, error) {
 	if first != nil {
 		return nil, first
 	}
-	d := &Driver{p: p, backoff: backoff}
+	d := &Driver{p: p, open: p.line.open, backoff: backoff}
 	for _, t := range p.tags {
 		pipeline, err := drivers.NewPipeline(t.rules, t.raw)
 		if err != nil {
@@ -97,7 +98,7 @@ func (d *Driver) Run(ctx context.Context, report func([]drivers.Sample)) error {
 		if attempt > 0 && !sleep(ctx, d.backoff(attempt-1)) {
 			break
 		}
-		l, err := d.p.line.open(ctx)
+		l, err := d.open(ctx)
 		if err != nil {
 			d.lost(ctx, err, report)
 			continue

@@ -3,6 +3,7 @@ package serial
 import (
 	"bytes"
 	"slices"
+	"time"
 )
 
 // shape knows one kind of frame. It holds no buffer and no state: the same
@@ -156,33 +157,53 @@ func (f *framer) overflow(rest []byte) int {
 	return 1
 }
 
-// pending reports that silence would mean something.
-func (f *framer) pending() bool { return len(f.buf) > 0 || f.tooLong }
+// stall is the silence after which a frame of a known length that is not
+// complete never will be: DL/T 645 allows 500 ms between two characters.
+const stall = 500 * time.Millisecond
 
-// silence tells the framer that the line has been quiet for the gap: for
-// gap framing what has been collected is a frame.
+// patience is the silence that means something for what has been collected;
+// 0: none does. The reader calls silence after it.
+func (f *framer) patience() time.Duration {
+	if len(f.buf) == 0 && !f.tooLong {
+		return 0
+	}
+	switch s := f.shape.(type) {
+	case *gapShape:
+		return s.gap
+	case *fixedShape, *lengthShape:
+		return stall
+	}
+	return 0
+}
+
+// silence tells the framer that the line has been quiet for its patience: for
+// gap framing what has been collected is a frame; for frames of known length
+// the first start was false, and behind it may stand a whole frame.
 func (f *framer) silence(emit func([]byte)) {
-	g, ok := f.shape.(*gapShape)
-	if !ok {
-		return
-	}
-	if f.tooLong || len(f.buf) == 0 {
-		f.drop(len(f.buf))
-		f.buf, f.tooLong = f.buf[:0], false
-		return
-	}
-	at := 0
-	if len(g.start) > 0 {
-		if at = bytes.Index(f.buf, g.start); at < 0 {
-			f.drop(len(f.buf))
-			f.buf = f.buf[:0]
-			return
+	switch s := f.shape.(type) {
+	case *gapShape:
+		f.endGap(s, emit)
+	case *fixedShape, *lengthShape:
+		for len(f.buf) > 0 {
+			f.drop(1)
+			f.buf = slices.Delete(f.buf, 0, 1)
+			f.scan(emit)
 		}
-		f.drop(at)
 	}
-	frame := f.buf[at:]
-	f.take(frame, len(frame), emit)
+}
+
+func (f *framer) endGap(g *gapShape, emit func([]byte)) {
+	frame := f.buf
 	f.buf = f.buf[:0]
+	at := max(0, bytes.Index(frame, g.start))
+	if f.tooLong || !bytes.HasPrefix(frame[at:], g.start) {
+		at = len(frame)
+	}
+	f.tooLong = false
+	f.drop(at)
+	if frame = frame[at:]; len(frame) > 0 {
+		f.take(frame, len(frame), emit)
+	}
 }
 
 func (f *framer) drop(n int) {

@@ -85,16 +85,20 @@ func joinSign(text string) string {
 }
 
 func isDecimal(text string) bool {
-	text = strings.TrimPrefix(strings.TrimPrefix(text, "+"), "-")
-	mantissa, exponent, hasExponent := strings.Cut(strings.ToLower(text), "e")
-	if hasExponent {
-		exponent = strings.TrimPrefix(strings.TrimPrefix(exponent, "+"), "-")
-		if !isDigits(exponent) {
-			return false
-		}
+	mantissa, exponent, hasExponent := strings.Cut(strings.ToLower(unsigned(text)), "e")
+	if hasExponent && !isDigits(unsigned(exponent)) {
+		return false
 	}
 	whole, fraction, _ := strings.Cut(mantissa, ".")
 	return (whole != "" || fraction != "") && (whole == "" || isDigits(whole)) && (fraction == "" || isDigits(fraction))
+}
+
+// unsigned is text without one leading sign.
+func unsigned(text string) string {
+	if text != "" && (text[0] == '+' || text[0] == '-') {
+		return text[1:]
+	}
+	return text
 }
 
 func isDigits(s string) bool {
@@ -111,7 +115,7 @@ func parseInteger(text, typ string) (drivers.Value, string) {
 		return drivers.UintValue(u), ""
 	}
 	text = joinSign(text)
-	if !isDigits(strings.TrimLeft(text[:1], "+-") + text[1:]) {
+	if !isDigits(unsigned(text)) {
 		return drivers.Value{}, drivers.ReasonParse
 	}
 	if typ == "uint64" {

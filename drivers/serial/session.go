@@ -91,26 +91,27 @@ func (s *session) listen() error {
 	}
 }
 
-// receive reads once and handles what came; no later than the deadline. For
-// gap framing it also ends a frame when the line has been silent.
+// receive reads once and handles what came; no later than the deadline. A
+// silence that means something to the framer is reported to it.
 func (s *session) receive(deadline time.Time) error {
-	gap, isGap := s.d.p.shape.(*gapShape)
-	pending := isGap && s.framer.pending()
-	if pending {
-		if end := time.Now().Add(gap.gap); end.Before(deadline) {
-			deadline = end
-		} else {
-			pending = false
+	silence := false
+	if patience := s.framer.patience(); patience > 0 {
+		if end := time.Now().Add(patience); !end.After(deadline) {
+			deadline, silence = end, true
 		}
 	}
 	n, err := s.read(deadline)
+	if err == nil && n == 0 && silence {
+		// A busy processor may have let the deadline pass with bytes waiting.
+		n, err = s.read(time.Now().Add(time.Millisecond))
+	}
 	if err != nil {
 		return err
 	}
 	switch {
 	case n > 0:
 		s.take(s.buf[:n])
-	case pending:
+	case silence:
 		s.framer.silence(s.frame)
 	}
 	s.d.stats.framed(s.framer.counts)
