@@ -1,0 +1,361 @@
+package buffer
+
+import (
+	"sort"
+
+	"fieldgate/mqtt"
+)
+
+// Lane is a part of what waits for an upstream.
+type Lane int
+
+// The lanes. A bridge uses either Live and Backlog side by side, or Strict.
+const (
+	Live    Lane = iota // what was appended after the last Mark
+	Backlog             // what was there at the last Mark
+	Strict              // both, the backlog first
+	lanes
+)
+
+// Entry is a stored message on its way to an upstream.
+type Entry struct {
+	ID       uint64 // names it towards Ack; its order is the order of delivery
+	Epoch    uint32 // with Seq: the same message for ever, over restarts too
+	Seq      uint64
+	Priority Priority
+	Message  mqtt.Message // as appended; stamps of earlier boots carry their number
+}
+
+// Cursor is the place of one upstream in the queue. Its methods may be called
+// from any goroutine.
+type Cursor struct {
+	b      *Buffer
+	name   string
+	bit    int
+	notify chan struct{}
+
+	// Guarded by Buffer.mu.
+	retired bool
+	mark    uint64 // order part of the id that divides backlog from live
+	pos     [lanes][classes]uint64
+	cache   [lanes]loaded
+	acked   [classes]spans // what needs no delivery any more, or never did
+	fresh   [classes]spans // stored ids acknowledged since the writer last looked
+	out     map[uint64]handed
+	waiting [classes]int64 // messages queued, in memory and stored
+	stored  [classes]int64 // of these, stored
+	bytes   [classes]int64 // their share of the stored bytes
+	drops   [reasons]uint64
+	gaps    [reasons]gap
+	report  bool // gap records are wanted now
+	// uncertain: the counters may be too low (damage, acknowledgements that
+	// were forgotten), so zero does not prove that nothing is stored.
+	uncertain bool
+	reading   bool  // Next was called since the last tick
+	lowLimit  int64 // stored bytes when the disk ran low
+	offered   uint64
+	passed    uint64
+	trend     trend
+	oldest    oldest
+}
+
+// handed is what Next has handed out and nobody has acknowledged.
+type handed struct {
+	rec   *record // while it is in memory
+	share int32   // its share of the stored bytes otherwise
+}
+
+// loaded is a segment that a lane reads from: what is stored of a class in
+// (from, to].
+type loaded struct {
+	class    int
+	from, to uint64
+	recs     []unpacked
+	size     int // stored bytes of the whole segment
+}
+
+func newCursor(b *Buffer, name string, bit int) *Cursor {
+	return &Cursor{b: b, name: name, bit: bit, notify: make(chan struct{}, 1), out: make(map[uint64]handed)}
+}
+
+// Name is the upstream's.
+func (c *Cursor) Name() string { return c.name }
+
+// Bit is this upstream's in Item.Targets.
+func (c *Cursor) Bit() uint64 { return 1 << c.bit }
+
+// Notify gets a value when something new may be readable.
+func (c *Cursor) Notify() <-chan struct{} { return c.notify }
+
+// Mark says that a connection was made: what is stored now is backlog, what
+// comes is live, and what was handed out and not acknowledged will be handed
+// out again. What was given up since the last Mark is reported as gap records.
+func (c *Cursor) Mark() {
+	c.b.mu.Lock()
+	defer c.b.mu.Unlock()
+	c.markLocked()
+	for i := range c.gaps {
+		if c.gaps[i].count > 0 {
+			c.report = true
+			poke(c.b.urgent)
+		}
+	}
+	poke(c.notify)
+}
+
+func (c *Cursor) markLocked() {
+	c.mark = c.b.headLocked(0) & orderMask
+	clear(c.out)
+	c.rewindLocked()
+}
+
+// rewindLocked makes every lane look again from its start; what is handed out
+// or acknowledged is passed over.
+func (c *Cursor) rewindLocked() {
+	c.pos = [lanes][classes]uint64{}
+	c.cache = [lanes]loaded{}
+}
+
+// low and high bound a lane: it holds the ids in (low, high].
+func (c *Cursor) low(lane Lane, class int) uint64 {
+	if lane == Live {
+		return classLow(class) | c.mark
+	}
+	return classLow(class)
+}
+
+func (c *Cursor) high(lane Lane, class int) uint64 {
+	if lane == Backlog {
+		return classLow(class) | c.mark
+	}
+	return classHigh(class)
+}
+
+// Next hands out up to max entries of a lane, alarms first, then by age, and
+// stops early once they have maxBytes of topic and payload (one entry is
+// always handed out). The cursor remembers what it handed out: an entry comes
+// again only after Requeue or Mark. after leaves out the ids up to it within
+// its priority; pass 0 to leave out nothing. Reading does not remove.
+//
+// No entry means that the lane is empty for now; wait for Notify. The error
+// is ErrClosed; trouble with the disk is the writer's to repair.
+func (c *Cursor) Next(lane Lane, after uint64, max, maxBytes int) ([]Entry, error) {
+	t := taker{c: c, lane: lane, after: after, max: max, maxBytes: maxBytes}
+	for class := range classes {
+		for {
+			c.b.mu.Lock()
+			if c.b.closed {
+				c.b.mu.Unlock()
+				return nil, ErrClosed
+			}
+			c.reading = true
+			load, from := t.takeLocked(class)
+			c.b.mu.Unlock()
+			if !load {
+				break
+			}
+			if !c.load(lane, class, from) {
+				return t.got, nil
+			}
+		}
+		if t.full() {
+			break
+		}
+	}
+	return t.got, nil
+}
+
+// taker is one call of Next.
+type taker struct {
+	c             *Cursor
+	lane          Lane
+	after         uint64
+	max, maxBytes int
+	got           []Entry
+	bytes         int
+}
+
+func (t *taker) full() bool {
+	return len(t.got) >= t.max || len(t.got) > 0 && t.bytes >= t.maxBytes
+}
+
+// takeLocked takes what is in memory: records not yet stored and the segment
+// that was loaded last. It reports whether, and from where, more must be
+// loaded.
+func (t *taker) takeLocked(class int) (load bool, from uint64) {
+	c, b := t.c, t.c.b
+	pos := &c.pos[t.lane][class]
+	*pos = max(*pos, c.low(t.lane, class))
+	if classOf(t.after) == class {
+		*pos = max(*pos, t.after)
+	}
+	high := min(c.high(t.lane, class), b.headLocked(class))
+	for !t.full() {
+		*pos = c.acked[class].past(*pos + 1)
+		if *pos >= high {
+			return false, 0
+		}
+		if *pos >= b.diskHigh[class] {
+			t.fromMemoryLocked(class, pos, high)
+			return false, 0
+		}
+		if c.stored[class] <= 0 && !b.salvage && !c.uncertain {
+			end := min(b.diskHigh[class], high)
+			c.passLocked(class, *pos+1, end)
+			*pos = end
+			continue
+		}
+		l := &c.cache[t.lane]
+		if l.class != class || *pos < l.from || *pos >= l.to {
+			return true, *pos
+		}
+		t.fromSegmentLocked(l, pos, high)
+	}
+	return false, 0
+}
+
+// fromSegmentLocked goes through the loaded segment.
+func (t *taker) fromSegmentLocked(l *loaded, pos *uint64, high uint64) {
+	c := t.c
+	i := sort.Search(len(l.recs), func(i int) bool { return l.recs[i].id > *pos })
+	for ; i < len(l.recs) && !t.full(); i++ {
+		r := &l.recs[i]
+		if r.id > high {
+			c.passLocked(l.class, *pos+1, high)
+			*pos = high
+			return
+		}
+		c.passLocked(l.class, *pos+1, r.id-1)
+		*pos = r.id
+		_, out := c.out[r.id]
+		switch {
+		case out || c.acked[l.class].has(r.id):
+		case r.targets&c.Bit() == 0:
+			c.passLocked(l.class, r.id, r.id)
+		default:
+			n := len(l.recs)
+			t.take(r.id, &r.msg, handed{share: share(l.size, i, n)})
+		}
+	}
+	if i == len(l.recs) && *pos < l.to {
+		end := min(l.to, high)
+		c.passLocked(l.class, *pos+1, end)
+		*pos = end
+	}
+}
+
+// share divides a segment's bytes among its records so that the shares add up.
+func share(size, i, n int) int32 { return int32(size*(i+1)/n - size*i/n) }
+
+// fromMemoryLocked goes through the records that are not stored yet.
+func (t *taker) fromMemoryLocked(class int, pos *uint64, high uint64) {
+	c := t.c
+	list := c.b.ram[class]
+	i := sort.Search(len(list), func(i int) bool { return list[i].id > *pos })
+	for ; i < len(list) && !t.full(); i++ {
+		r := list[i]
+		if r.id > high {
+			break
+		}
+		c.acked[class].add(*pos+1, r.id-1)
+		*pos = r.id
+		_, out := c.out[r.id]
+		switch {
+		case out || r.need&c.Bit() != 0 && c.acked[class].has(r.id):
+		case r.need&c.Bit() == 0:
+			c.acked[class].add(r.id, r.id)
+		default:
+			t.take(r.id, &r.msg, handed{rec: r})
+		}
+	}
+	if !t.full() {
+		c.acked[class].add(*pos+1, high)
+		*pos = high
+	}
+}
+
+func (t *taker) take(id uint64, m *mqtt.Message, h handed) {
+	t.c.out[id] = h
+	t.bytes += len(m.Topic) + len(m.Payload)
+	t.got = append(t.got, Entry{ID: id, Epoch: epochOf(id), Seq: seqOf(id), Priority: classPriority(classOf(id)), Message: *m})
+}
+
+// passLocked notes that a stored range holds nothing for this upstream. While
+// a damaged file is searched, what is missing may still turn up.
+func (c *Cursor) passLocked(class int, lo, hi uint64) {
+	if hi < lo || c.b.salvage {
+		return
+	}
+	c.acked[class].add(lo, hi)
+	c.fresh[class].add(lo, hi)
+	c.b.dirty = true
+}
+
+// Ack says that the upstream has taken these entries; it is remembered on
+// disk with the next commit. Ids that are not handed out are passed over.
+func (c *Cursor) Ack(ids ...uint64) {
+	b := c.b
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, id := range ids {
+		h, ok := c.out[id]
+		if !ok {
+			continue
+		}
+		delete(c.out, id)
+		c.passed++
+		c.ackLocked(id, h)
+	}
+}
+
+// ackLocked takes one message out of what this upstream waits for.
+func (c *Cursor) ackLocked(id uint64, h handed) {
+	b, class := c.b, classOf(id)
+	c.acked[class].add(id, id)
+	c.waiting[class]--
+	r := h.rec
+	if r == nil || r.state == recCounted || r.state == recStored {
+		if r != nil {
+			h.share = r.share
+		}
+		c.unstoreLocked(class, 1, int64(h.share))
+	}
+	if r != nil {
+		r.need &^= c.Bit()
+		if r.need == 0 {
+			if r.state == recWaiting {
+				b.stats.elided++
+				b.goneLocked(r)
+				return
+			}
+			r.wait.release()
+			r.wait = nil
+		}
+		if r.state == recWaiting {
+			return
+		}
+	}
+	c.fresh[class].add(id, id)
+	b.dirty = true
+}
+
+// Requeue gives entries back that could not be sent; they are handed out
+// again.
+func (c *Cursor) Requeue(ids ...uint64) {
+	c.b.mu.Lock()
+	defer c.b.mu.Unlock()
+	for _, id := range ids {
+		delete(c.out, id)
+	}
+	c.rewindLocked()
+	poke(c.notify)
+}
+
+// unstoreLocked takes messages out of the stored counters.
+func (c *Cursor) unstoreLocked(class int, n, bytes int64) {
+	c.stored[class] = max(c.stored[class]-n, 0)
+	c.bytes[class] = max(c.bytes[class]-bytes, 0)
+	if c.stored[class] == 0 {
+		c.bytes[class] = 0
+	}
+}

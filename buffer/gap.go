@@ -1,0 +1,197 @@
+package buffer
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+
+	"fieldgate/buffer/clock"
+	"fieldgate/mqtt"
+)
+
+// reason is why a message was given up.
+type reason int
+
+const (
+	reasonFull     reason = iota // the oldest, for room within max_size
+	reasonNewest                 // refused at max_size (full = "drop-newest", "block")
+	reasonThinned                // full = "thin"
+	reasonAge                    // older than max_age
+	reasonDisk                   // the disk took nothing and memory was full
+	reasonDamaged                // lost with a damaged database
+	reasonOperator               // dropped by hand
+	reasons
+)
+
+var reasonNames = [reasons]string{"full", "refused", "thinned", "age", "disk", "damaged", "operator"}
+
+func (r reason) String() string { return reasonNames[r] }
+
+// gap is what one upstream will not get, for one reason, since the last gap
+// record. It is stored with the counters until its record is stored.
+type gap struct {
+	count       uint64
+	first, last uint64      // epoch and seq of the outermost messages
+	from, to    clock.Stamp // their times, with stored boot numbers
+}
+
+func (g *gap) add(x gap) {
+	if x.count == 0 {
+		return
+	}
+	if g.count == 0 {
+		*g = x
+		return
+	}
+	g.count += x.count
+	g.first, g.last = min(g.first, x.first), max(g.last, x.last)
+	if x.from.Before(g.from) {
+		g.from = x.from
+	}
+	if g.to.Before(x.to) {
+		g.to = x.to
+	}
+}
+
+func (g *gap) append(dst []byte) []byte {
+	dst = binary.AppendUvarint(dst, g.count)
+	if g.count == 0 {
+		return dst
+	}
+	dst = binary.AppendUvarint(dst, g.first)
+	dst = binary.AppendUvarint(dst, g.last)
+	for _, s := range [...]clock.Stamp{g.from, g.to} {
+		dst = appendVarint(binary.AppendUvarint(dst, uint64(s.Boot)), s.Nanos)
+	}
+	return dst
+}
+
+func readGap(r *wireReader) (g gap) {
+	if g.count = r.uvarint(); g.count == 0 {
+		return g
+	}
+	g.first, g.last = r.uvarint(), r.uvarint()
+	g.from = clock.Stamp{Boot: uint32(r.uvarint()), Nanos: r.varint()}
+	g.to = clock.Stamp{Boot: uint32(r.uvarint()), Nanos: r.varint()}
+	return g
+}
+
+// GapRecord is the payload of a gap record, a message of KindEvent at alarm
+// priority: Count messages from First to Last are missing for Upstream. (Not
+// every message between the two is: others were delivered.)
+type GapRecord struct {
+	TS       int64  `json:"ts"` // when the record was made, Unix ms
+	Code     string `json:"code"`
+	Level    string `json:"level"`
+	Text     string `json:"text"`
+	Gateway  string `json:"gateway,omitempty"`
+	Upstream string `json:"upstream"`
+	Reason   string `json:"reason"` // full|refused|thinned|age|disk|damaged|operator
+	Count    uint64 `json:"count"`
+	First    GapID  `json:"first"`
+	Last     GapID  `json:"last"`
+	From     int64  `json:"from"` // time of the first, Unix ms; 0: unknown
+	To       int64  `json:"to"`
+	Clock    string `json:"clock,omitempty"` // "unsynced": the times are guesses
+}
+
+// GapID is a message's identity as Entry has it.
+type GapID struct {
+	Epoch uint32 `json:"epoch"`
+	Seq   uint64 `json:"seq"`
+}
+
+const gapCode = "W0730"
+
+// dropLocked counts a message that this upstream will not get.
+func (c *Cursor) dropLocked(why reason, id uint64, m *mqtt.Message) {
+	if g, own := c.b.parseGap(m); own && g.Upstream == c.name {
+		c.restoreGapLocked(g)
+		return
+	}
+	s := m.Stamp
+	if s.Boot == 0 {
+		s.Boot = c.b.boots.current()
+	}
+	c.missLocked(why, gap{count: 1, first: id & orderMask, last: id & orderMask, from: s, to: s})
+}
+
+// missLocked counts what is missing and will be reported.
+func (c *Cursor) missLocked(why reason, g gap) {
+	c.drops[why] += g.count
+	c.gaps[why].add(g)
+	c.b.dirty = true
+	c.b.stats.dropped += g.count
+}
+
+// restoreGapLocked takes a gap record back that was given up itself.
+func (c *Cursor) restoreGapLocked(g GapRecord) {
+	for why, name := range reasonNames {
+		if name == g.Reason {
+			now := clock.Stamp{Boot: c.b.boots.current(), Nanos: clock.Now().Nanos}
+			c.gaps[why].add(gap{count: g.Count, from: now, to: now,
+				first: makeID(0, g.First.Epoch, g.First.Seq), last: makeID(0, g.Last.Epoch, g.Last.Seq)})
+			c.b.dirty = true
+		}
+	}
+}
+
+// parseGap recognises one of our own gap records.
+func (b *Buffer) parseGap(m *mqtt.Message) (g GapRecord, ok bool) {
+	if m.Kind != mqtt.KindEvent || m.Topic != b.opt.EventTopic || m.Origin != "gateway" {
+		return g, false
+	}
+	err := json.Unmarshal(m.Payload, &g)
+	return g, err == nil && g.Code == gapCode && g.Count > 0
+}
+
+// reportGapsLocked turns what is missing into gap records for the upstreams
+// that want them now. Only the writer calls it, just before it grabs a batch:
+// so the counters without the gap and the record reach the disk together.
+func (b *Buffer) reportGapsLocked() {
+	for _, c := range b.cursors {
+		if c == nil || !c.report || c.retired {
+			continue
+		}
+		c.report = false
+		for why := range reasons {
+			g := c.gaps[why]
+			if g.count == 0 {
+				continue
+			}
+			c.gaps[why] = gap{}
+			b.putLocked(&record{msg: b.gapMessage(c.name, why, g)}, 0, c.Bit())
+		}
+	}
+}
+
+func (b *Buffer) gapMessage(upstream string, why reason, g gap) mqtt.Message {
+	now, synced := b.boots.wall(clock.Now())
+	from, ok1 := b.boots.wall(g.from)
+	to, ok2 := b.boots.wall(g.to)
+	rec := GapRecord{
+		TS: now.UnixMilli(), Code: gapCode, Level: "warning", Gateway: b.opt.GatewayID, Upstream: upstream,
+		Text:   fmt.Sprintf("%d messages for %s were given up: %s", g.count, upstream, why.explain()),
+		Reason: why.String(), Count: g.count,
+		First: GapID{epochOf(g.first), seqOf(g.first)}, Last: GapID{epochOf(g.last), seqOf(g.last)},
+	}
+	if !from.IsZero() && !to.IsZero() {
+		rec.From, rec.To = from.UnixMilli(), to.UnixMilli()
+	}
+	if !synced || !ok1 || !ok2 {
+		rec.Clock = "unsynced"
+	}
+	payload, err := json.Marshal(rec)
+	if err != nil {
+		panic("buffer: a gap record cannot fail to encode: " + err.Error())
+	}
+	return mqtt.Message{Topic: b.opt.EventTopic, Payload: payload, QoS: 1, Kind: mqtt.KindEvent, Origin: "gateway", Stamp: clock.Now()}
+}
+
+func (r reason) explain() string {
+	return [reasons]string{
+		"the oldest, because max_size was reached", "refused, because max_size was reached",
+		"every second of the oldest, because max_size was reached", "older than max_age",
+		"the disk took nothing and memory was full", "lost with a damaged database", "dropped by hand",
+	}[r]
+}

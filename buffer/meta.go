@@ -1,0 +1,139 @@
+package buffer
+
+import (
+	"encoding/binary"
+	"fmt"
+	"slices"
+)
+
+// metaVersion is the layout of the row that every commit rewrites: epoch,
+// counters and places of all upstreams. It is one row, so that a commit costs
+// one page beside its segments, and so that start-up reads one row however
+// much is queued.
+const metaVersion = 1
+
+// maxSpans bounds what is stored of one upstream's acknowledgements. What is
+// beyond it is forgotten by a crash and repeated.
+const maxSpans = 1024
+
+// meta is the decoded row.
+type meta struct {
+	epoch   uint32
+	seq     uint64
+	clean   bool // the last run closed the file
+	cursors []*Cursor
+}
+
+// encodeMetaLocked writes the row.
+func (b *Buffer) encodeMetaLocked(clean bool) []byte {
+	dst := []byte{metaVersion, 0}
+	if clean {
+		dst[1] = 1
+	}
+	dst = binary.AppendUvarint(dst, uint64(b.epoch))
+	dst = binary.AppendUvarint(dst, b.seq)
+	n := 0
+	for _, c := range b.cursors {
+		if c != nil {
+			n++
+		}
+	}
+	dst = binary.AppendUvarint(dst, uint64(n))
+	for _, c := range b.cursors {
+		if c != nil {
+			dst = c.appendLocked(dst)
+		}
+	}
+	return seal(dst)
+}
+
+func (c *Cursor) appendLocked(dst []byte) []byte {
+	dst = appendString(dst, c.name)
+	cut := c.uncertain
+	for class := range classes {
+		cut = cut || len(c.acked[class]) > maxSpans
+	}
+	dst = append(dst, byte(c.bit), flag(c.retired, 1)|flag(cut, 2))
+	for class := range classes {
+		dst = binary.AppendUvarint(dst, uint64(c.stored[class]))
+		dst = binary.AppendUvarint(dst, uint64(c.bytes[class]))
+		s := c.acked[class]
+		dst = s[:min(len(s), maxSpans)].append(dst)
+	}
+	for why := range reasons {
+		dst = binary.AppendUvarint(dst, c.drops[why])
+		dst = c.gaps[why].append(dst)
+	}
+	return dst
+}
+
+func flag(on bool, bit byte) byte {
+	if on {
+		return bit
+	}
+	return 0
+}
+
+// decodeMeta reads the row; the cursors belong to b.
+func (b *Buffer) decodeMeta(row []byte) (m meta, err error) {
+	body, err := unseal(row)
+	if err != nil {
+		return m, err
+	}
+	r := wireReader{buf: body}
+	if v := r.byte(); v != metaVersion {
+		return m, fmt.Errorf("queue.db was written by another version of fieldgate (layout %d)", v)
+	}
+	m.clean = r.byte() == 1
+	m.epoch, m.seq = uint32(r.uvarint()), r.uvarint()
+	for range r.count() {
+		c, err := b.readCursor(&r)
+		if err != nil {
+			return m, err
+		}
+		m.cursors = append(m.cursors, c)
+	}
+	return m, r.err
+}
+
+func (b *Buffer) readCursor(r *wireReader) (*Cursor, error) {
+	name := r.string()
+	bit, flags := int(r.byte()), r.byte()
+	if bit > 63 {
+		return nil, errShort
+	}
+	c := newCursor(b, name, bit)
+	c.retired, c.uncertain = flags&1 != 0, flags&2 != 0
+	for class := range classes {
+		c.stored[class], c.bytes[class] = int64(r.uvarint()), int64(r.uvarint())
+		c.waiting[class] = c.stored[class]
+		c.acked[class] = readSpans(r)
+	}
+	for why := range reasons {
+		c.drops[why] = r.uvarint()
+		c.gaps[why] = readGap(r)
+	}
+	return c, r.err
+}
+
+// adoptLocked makes stored cursors the buffer's.
+func (b *Buffer) adoptLocked(cursors []*Cursor) {
+	for _, c := range cursors {
+		b.cursors[c.bit] = c
+	}
+	names := []string{}
+	for _, c := range b.cursors {
+		if c == nil {
+			continue
+		}
+		if slices.Contains(names, c.name) { // cannot be, and must not confuse
+			b.cursors[c.bit] = nil
+			continue
+		}
+		names = append(names, c.name)
+		if !c.retired {
+			b.active |= 1 << c.bit
+		}
+		c.markLocked()
+	}
+}

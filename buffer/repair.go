@@ -1,0 +1,178 @@
+package buffer
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+// repair does what an error of the database calls for. nil means: try again
+// now; else the writer rests until retryAt and everything waits in memory.
+func (w *writer) repair(err error) error {
+	w.failures++
+	switch {
+	case isDamage(err):
+		if w.failures > 3 {
+			return w.giveUp(err, retryIO, "queue.db is damaged again and again")
+		}
+		return w.replace(err)
+	case sqlCode(err) == codeFull:
+		return w.makeRoom(err)
+	default:
+		return w.reopen(err)
+	}
+}
+
+// reopen answers an I/O error. The kernel marks pages clean that it failed to
+// write, so an fsync is never repeated: the file is closed, opened and
+// checked, and the batch inserted anew.
+func (w *writer) reopen(cause error) error {
+	b := w.b
+	if w.failures > 3 {
+		return w.giveUp(cause, retryIO, "queue.db cannot be written")
+	}
+	b.db.mu.Lock()
+	defer b.db.mu.Unlock()
+	b.db.closeLocked()
+	err := b.db.openLocked(queueSchema)
+	if err == nil && fileSize(b.db.path) <= checkUpTo {
+		err = b.db.checkLocked()
+	}
+	if err == nil {
+		err = b.readHighLocked()
+	}
+	if err == nil {
+		b.event(levelWarn, "W0711", "queue.db was reopened after: %v", cause)
+		return nil
+	}
+	b.db.closeLocked()
+	if isDamage(err) {
+		return w.replaceLocked(err)
+	}
+	return w.giveUp(err, retryIO, "queue.db cannot be opened again")
+}
+
+// replace moves a damaged file aside and goes on with a new one; what can be
+// read of the old one is put back by and by.
+func (w *writer) replace(cause error) error {
+	w.b.db.mu.Lock()
+	defer w.b.db.mu.Unlock()
+	return w.replaceLocked(cause)
+}
+
+func (w *writer) replaceLocked(cause error) error {
+	b := w.b
+	if err := b.moveAsideLocked(cause); err != nil {
+		return w.giveUp(err, retryIO, "the damaged queue.db cannot be moved aside")
+	}
+	if err := b.db.openLocked(queueSchema); err != nil {
+		return w.giveUp(err, retryIO, "no new queue.db can be made")
+	}
+	b.mu.Lock()
+	b.diskHigh = [classes]uint64{}
+	for _, c := range b.cursors {
+		if c != nil {
+			c.rewindLocked()
+		}
+	}
+	b.mu.Unlock()
+	return nil
+}
+
+// moveAsideLocked closes the database and renames it together with its log:
+// the log alone would be taken for one of the new file, and the file without
+// its log lacks what was committed last.
+func (b *Buffer) moveAsideLocked(cause error) error {
+	b.db.closeLocked()
+	name, err := moveAside(b.db.path)
+	if err != nil {
+		return err
+	}
+	b.mu.Lock()
+	b.stats.moved = append(b.stats.moved, filepath.Base(name))
+	b.mu.Unlock()
+	b.event(levelError, "E0720", "queue.db is damaged (%v); moved aside to %s, a new one is in use, and what can be read is put back", cause, name)
+	return nil
+}
+
+// moveAside renames path, path-wal and path-shm to the first free
+// NAME.bad-N.db.
+func moveAside(path string) (string, error) {
+	for n := 1; ; n++ {
+		to := badName(path, n)
+		if exists(to) || exists(to+"-wal") {
+			continue
+		}
+		// The log goes first: a power cut between the two leaves a database
+		// without its log, which is found damaged or old, never a new database
+		// with a foreign log.
+		for _, suffix := range []string{"-wal", "-shm", ""} {
+			err := os.Rename(path+suffix, to+suffix)
+			if err != nil && !errors.Is(err, os.ErrNotExist) {
+				return "", fmt.Errorf("move damaged database aside: %w", err)
+			}
+		}
+		return to, syncDir(filepath.Dir(path))
+	}
+}
+
+func badName(path string, n int) string {
+	return fmt.Sprintf("%s.bad-%d.db", path[:len(path)-len(".db")], n)
+}
+
+func fileSize(path string) int64 {
+	st, err := os.Stat(path)
+	if err != nil {
+		return 0
+	}
+	return st.Size()
+}
+
+// makeRoom answers a full disk: the ballast goes, the oldest segments are
+// given up where the policy says so, and the log is emptied.
+func (w *writer) makeRoom(cause error) error {
+	b := w.b
+	ballast := b.ballast()
+	had := exists(ballast)
+	os.Remove(ballast)
+	dropped := 0
+	if b.cfg.Full == FullDropOldest || b.cfg.Full == FullThin {
+		dropped = w.evictAny(64)
+	}
+	b.db.mu.Lock()
+	err := b.db.txOrOpenLocked()
+	if err == nil {
+		err = w.commitLocked(nil)
+	}
+	if err == nil {
+		err = b.db.truncateLocked()
+	}
+	b.db.mu.Unlock()
+	if err != nil && isDamage(err) {
+		return w.replace(err)
+	}
+	if (had || dropped > 0) && w.failures <= 8 {
+		return nil // something changed: try again
+	}
+	return w.giveUp(cause, retryFull, "the disk of "+b.cfg.Dir+" is full")
+}
+
+// ballast is the file that is given up first.
+func (b *Buffer) ballast() string { return filepath.Join(b.cfg.Dir, "ballast") }
+
+// txOrOpenLocked opens the database where an earlier error closed it.
+func (d *db) txOrOpenLocked() error {
+	if d.conn != nil {
+		return nil
+	}
+	return d.openLocked(queueSchema)
+}
+
+// truncateLocked moves the log into the database and gives its space back.
+func (d *db) truncateLocked() error {
+	if err := d.execAllLocked("PRAGMA wal_checkpoint(TRUNCATE)"); err != nil {
+		return err
+	}
+	return d.execAllLocked("PRAGMA incremental_vacuum(1000)")
+}

@@ -1,0 +1,457 @@
+package buffer
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"fieldgate/mqtt"
+)
+
+const (
+	keyBoots = "boots"
+	keyEpoch = "epoch"
+)
+
+// openState opens state.db and starts its writer. Damage leads to a new file.
+func openState(path string, b *Buffer) (*State, error) {
+	s := &State{
+		b: b, urgent: make(chan struct{}, 1), quit: make(chan struct{}), done: make(chan struct{}),
+		sessions: make(map[string]*session), retained: make(map[string]*change),
+	}
+	s.db.path = path
+	s.db.mu.Lock()
+	defer s.db.mu.Unlock()
+	for attempt := 0; ; attempt++ {
+		err := s.db.openLocked(stateSchema)
+		if err == nil && fileSize(path) <= checkUpTo {
+			err = s.db.checkLocked()
+		}
+		if err == nil {
+			err = s.readIndexLocked()
+		}
+		if err == nil {
+			break
+		}
+		s.db.closeLocked()
+		if errors.Is(err, ErrInUse) || !isDamage(err) || attempt > 0 {
+			return nil, fmt.Errorf("open the broker's state: %w", err)
+		}
+		if err := s.replaceLocked(err); err != nil {
+			return nil, fmt.Errorf("open the broker's state: %w", err)
+		}
+	}
+	go s.run()
+	return s, nil
+}
+
+// readIndexLocked reads what memory keeps: the sessions' counters, the epoch
+// and the boots.
+func (s *State) readIndexLocked() error {
+	err := s.db.queryLocked("SELECT k, v FROM kv WHERE k IN (?, ?)", func(scan func(...any) error) error {
+		var k string
+		var v []byte
+		if err := scan(&k, &v); err != nil {
+			return err
+		}
+		switch k {
+		case keyBoots:
+			s.boots = decodeBoots(v)
+		case keyEpoch:
+			if n, used := binary.Uvarint(v); used > 0 && n <= maxEpoch {
+				s.epoch = uint32(n)
+			}
+		}
+		return nil
+	}, keyBoots, keyEpoch)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.db.queryLocked("SELECT sid, client, n, bytes FROM session", func(scan func(...any) error) error {
+		x := &session{}
+		if err := scan(&x.sid, &x.client, &x.n, &x.bytes); err != nil {
+			return err
+		}
+		s.sessions[x.client] = x
+		s.nextSID = max(s.nextSID, x.sid)
+		return nil
+	})
+}
+
+func (s *State) codecBoot(boot uint32) {
+	s.mu.Lock()
+	s.boot = boot
+	s.mu.Unlock()
+}
+
+// saveEpoch stores the number of this start a second time, for the day
+// queue.db is lost, with the boots.
+func (s *State) saveEpoch(epoch uint32, boots []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.addLocked(&change{kind: putKV, key: keyEpoch, value: binary.AppendUvarint(nil, uint64(epoch))}, nil)
+	s.addLocked(&change{kind: putKV, key: keyBoots, value: boots, size: len(boots)}, nil)
+}
+
+// Load reads every session and retained message, for the broker's start. What
+// is damaged is left out and reported.
+func (s *State) Load(ctx context.Context) (sessions []mqtt.SessionState, retained []mqtt.Message, err error) {
+	if err := s.flushNow(); err != nil {
+		return nil, nil, err
+	}
+	s.db.mu.Lock()
+	defer s.db.mu.Unlock()
+	s.mu.Lock()
+	boot := s.boot
+	s.mu.Unlock()
+	lost := 0
+	at := map[int64]int{}
+	err = s.db.queryLocked("SELECT sid, client, body FROM session ORDER BY sid", func(scan func(...any) error) error {
+		var sid int64
+		var client string
+		var body []byte
+		if err := scan(&sid, &client, &body); err != nil {
+			return err
+		}
+		x, err := decodeSession(body, client, boot)
+		if err != nil {
+			lost++
+			return nil
+		}
+		at[sid] = len(sessions)
+		sessions = append(sessions, x)
+		return ctx.Err()
+	})
+	if err == nil {
+		err = s.db.queryLocked("SELECT id FROM received ORDER BY id", func(scan func(...any) error) error {
+			var id int64
+			if err := scan(&id); err != nil {
+				return err
+			}
+			if i, ok := at[id>>16]; ok {
+				sessions[i].Received = append(sessions[i].Received, uint16(id))
+			}
+			return nil
+		})
+	}
+	if err == nil {
+		err = s.db.queryLocked("SELECT body FROM retained ORDER BY topic", func(scan func(...any) error) error {
+			var body []byte
+			if err := scan(&body); err != nil {
+				return err
+			}
+			m, err := decodeMessage(body, boot)
+			if err != nil {
+				lost++
+				return nil
+			}
+			retained = append(retained, m)
+			return ctx.Err()
+		})
+	}
+	if err != nil {
+		s.failed(err)
+		return nil, nil, fmt.Errorf("load the broker's state: %w", err)
+	}
+	if lost > 0 {
+		s.b.event(levelError, "E0722", "state.db: %d damaged sessions or retained messages were left out", lost)
+	}
+	return sessions, retained, nil
+}
+
+// run commits when somebody waits, when there is enough, and once per commit
+// interval, until close.
+func (s *State) run() {
+	defer close(s.done)
+	tick := time.NewTicker(s.b.cfg.Commit.Std())
+	defer tick.Stop()
+	for {
+		select {
+		case <-s.urgent:
+		case <-tick.C:
+		case <-s.quit:
+			s.mu.Lock()
+			s.closed = true
+			s.retryAt = time.Time{}
+			s.mu.Unlock()
+			err := s.flushNow()
+			s.db.mu.Lock()
+			s.err = errors.Join(err, s.db.closeLocked())
+			s.db.mu.Unlock()
+			return
+		}
+		s.flush()
+	}
+}
+
+func (s *State) close() error {
+	close(s.quit)
+	<-s.done
+	return s.err
+}
+
+// flush commits all there is, unless the disk failed a moment ago.
+func (s *State) flush() {
+	s.mu.Lock()
+	rest := s.down != nil && time.Now().Before(s.retryAt)
+	s.mu.Unlock()
+	if !rest {
+		s.flushNow()
+	}
+}
+
+// flushNow commits all there is; after an error it repairs and tries again,
+// at most three times.
+func (s *State) flushNow() error {
+	for tries := 0; ; {
+		s.db.mu.Lock()
+		more, err := s.commitLocked()
+		if err != nil {
+			err = s.repairLocked(err)
+			tries++
+		}
+		s.db.mu.Unlock()
+		if err != nil && tries >= 3 || err != nil && sqlCode(err) == codeFull {
+			s.rest(err)
+			return err
+		}
+		if err == nil && !more && tries == 0 {
+			return nil
+		}
+		if err == nil && !more {
+			tries = 0
+		}
+	}
+}
+
+// commitLocked commits one transaction's worth. The caller holds db.mu.
+func (s *State) commitLocked() (more bool, err error) {
+	s.mu.Lock()
+	if len(s.stuck) == 0 {
+		n := min(len(s.batch), stateTx)
+		s.stuck = append(s.stuck[:0], s.batch[:n]...)
+		for _, c := range s.stuck {
+			c.taken = true
+			if c.kind == putRetained && s.retained[c.msg.Topic] == c {
+				delete(s.retained, c.msg.Topic)
+			}
+		}
+		rest := copy(s.batch, s.batch[n:])
+		clear(s.batch[rest:])
+		s.batch = s.batch[:rest]
+	}
+	work, boot := s.stuck, s.boot
+	more = len(s.batch) > 0
+	s.mu.Unlock()
+	live := false
+	for _, c := range work {
+		live = live || !c.dead
+	}
+	if live {
+		err = s.db.txLocked(func() error { return s.execLocked(work, boot) })
+		if err != nil {
+			return true, err
+		}
+	}
+	s.settle(work)
+	return more, nil
+}
+
+func (s *State) execLocked(work []*change, boot uint32) error {
+	touched := map[*session]bool{}
+	for _, c := range work {
+		if c.dead {
+			continue
+		}
+		if err := s.execOneLocked(c, boot); err != nil {
+			return err
+		}
+		if c.sess != nil && c.kind != dropSession {
+			touched[c.sess] = true
+		}
+	}
+	for x := range touched {
+		s.mu.Lock()
+		n, bytes, dirty := x.n, x.bytes, x.dirty
+		for _, c := range x.pend { // they come with a later commit
+			if !c.taken && !c.dead {
+				n--
+				bytes -= int64(c.size - 64)
+			}
+		}
+		s.mu.Unlock()
+		if !dirty {
+			continue
+		}
+		if err := s.db.execLocked("UPDATE session SET n = ?, bytes = ? WHERE sid = ?", max(n, 0), max(bytes, 0), x.sid); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *State) execOneLocked(c *change, boot uint32) error {
+	qid := int64(c.sid)<<sessionSeqBits | int64(c.seq)
+	switch c.kind {
+	case putSession:
+		return s.putSessionRowLocked(c, boot)
+	case dropSession:
+		return errors.Join(
+			s.db.execLocked("DELETE FROM session WHERE sid = ?", c.sid),
+			s.db.execLocked("DELETE FROM queued WHERE id >= ? AND id < ?", int64(c.sid)<<sessionSeqBits, int64(c.sid+1)<<sessionSeqBits),
+			s.db.execLocked("DELETE FROM received WHERE id >= ? AND id < ?", int64(c.sid)<<16, int64(c.sid+1)<<16))
+	case putRetained:
+		if len(c.msg.Payload) == 0 {
+			return s.db.execLocked("DELETE FROM retained WHERE topic = ?", c.msg.Topic)
+		}
+		return s.db.execLocked("INSERT OR REPLACE INTO retained(topic, body) VALUES(?, ?)", c.msg.Topic, s.codec.encodeMessage(c.msg, boot))
+	case enqueue:
+		return s.db.execLocked("INSERT OR REPLACE INTO queued(id, size, state, body) VALUES(?, ?, ?, ?)",
+			qid, c.size-64, c.state.number(), s.codec.encodeMessage(c.msg, boot))
+	case update:
+		return s.db.execLocked("UPDATE queued SET state = ? WHERE id = ?", c.state.number(), qid)
+	case dequeue:
+		var size int64
+		err := s.db.queryLocked("DELETE FROM queued WHERE id = ? RETURNING size", func(scan func(...any) error) error { return scan(&size) }, qid)
+		s.mu.Lock()
+		c.size = int(size) // told to the session when the commit holds
+		s.mu.Unlock()
+		return err
+	case receivedAdd:
+		return s.db.execLocked("INSERT OR IGNORE INTO received(id) VALUES(?)", int64(c.sid)<<16|int64(c.seq))
+	case receivedDel:
+		return s.db.execLocked("DELETE FROM received WHERE id = ?", int64(c.sid)<<16|int64(c.seq))
+	case putKV:
+		if c.value == nil {
+			return s.db.execLocked("DELETE FROM kv WHERE k = ?", c.key)
+		}
+		return s.db.execLocked("INSERT OR REPLACE INTO kv(k, v) VALUES(?, ?)", c.key, c.value)
+	}
+	return nil
+}
+
+func (s *State) putSessionRowLocked(c *change, boot uint32) error {
+	body := s.codec.encodeSession(c.put, boot)
+	err := s.db.execLocked(`INSERT INTO session(sid, client, n, bytes, body) VALUES(?, ?, 0, 0, ?)
+		ON CONFLICT(sid) DO UPDATE SET body = excluded.body`, c.sid, c.put.ClientID, body)
+	if err != nil {
+		return err
+	}
+	if err := s.db.execLocked("DELETE FROM received WHERE id >= ? AND id < ?", int64(c.sid)<<16, int64(c.sid+1)<<16); err != nil {
+		return err
+	}
+	for _, id := range c.put.Received {
+		if err := s.db.execLocked("INSERT OR IGNORE INTO received(id) VALUES(?)", int64(c.sid)<<16|int64(id)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// settle makes committed changes official.
+func (s *State) settle(work []*change) {
+	s.mu.Lock()
+	if len(work) > 0 {
+		s.commits++
+	}
+	for _, c := range work {
+		releaseAll(c)
+		if x := c.sess; x != nil {
+			switch c.kind {
+			case enqueue:
+				for i, p := range x.pend {
+					if p == c {
+						x.pend = append(x.pend[:i], x.pend[i+1:]...)
+						break
+					}
+				}
+			case dequeue:
+				delete(x.gone, c.seq)
+				x.bytes -= int64(c.size)
+				x.dirty = true
+				c.size = 64
+			case update:
+				if u, ok := x.upd[c.seq]; ok && u == c.state {
+					delete(x.upd, c.seq)
+				}
+			}
+		}
+		if !c.dead {
+			s.bytes -= c.size
+		}
+	}
+	clear(s.stuck)
+	s.stuck = s.stuck[:0]
+	again := s.down != nil
+	s.down = nil
+	s.mu.Unlock()
+	if again {
+		s.b.event(levelInfo, "I0712", "state.db is written again")
+	}
+}
+
+// failed notes an error that a reader met; the next commit will meet it too
+// and repair.
+func (s *State) failed(err error) {
+	if isDamage(err) {
+		s.mu.Lock()
+		s.down = nil
+		s.mu.Unlock()
+	}
+	poke(s.urgent)
+}
+
+// repairLocked answers an error of a commit; nil says try again.
+func (s *State) repairLocked(err error) error {
+	switch {
+	case isDamage(err):
+		return s.replaceLocked(err)
+	case sqlCode(err) == codeFull:
+		s.db.truncateLocked()
+		return err
+	}
+	s.db.closeLocked()
+	if e := s.db.openLocked(stateSchema); e != nil {
+		if isDamage(e) {
+			return s.replaceLocked(e)
+		}
+		return e
+	}
+	if e := s.db.checkLocked(); isDamage(e) {
+		return s.replaceLocked(e)
+	}
+	s.b.event(levelWarn, "W0711", "state.db was reopened after: %v", err)
+	return err
+}
+
+// replaceLocked moves a damaged file aside and fills a new one from what can
+// be read of it.
+func (s *State) replaceLocked(cause error) error {
+	s.db.closeLocked()
+	name, err := moveAside(s.db.path)
+	if err != nil {
+		return err
+	}
+	s.b.noteMoved(filepath.Base(name))
+	s.b.event(levelError, "E0721", "state.db is damaged (%v); moved aside to %s and a new one is in use", cause, name)
+	if err := s.db.openLocked(stateSchema); err != nil {
+		return err
+	}
+	return nil
+}
+
+// rest stops writing for a while.
+func (s *State) rest(err error) {
+	s.mu.Lock()
+	first := s.down == nil
+	s.down, s.retryAt = err, time.Now().Add(retryFull)
+	s.mu.Unlock()
+	if first {
+		s.b.event(levelError, "E0710", "state.db cannot be written; changes wait in memory (8 MiB): %v", err)
+	}
+}
