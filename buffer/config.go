@@ -55,6 +55,9 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
+// Directory is where everything on disk lives.
+func (c Config) Directory() string { return c.withDefaults().Dir }
+
 // Validate reports every problem of the section.
 func (c Config) Validate(bad conf.Bad) {
 	switch c.Full {
