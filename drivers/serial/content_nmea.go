@@ -6,7 +6,7 @@ import (
 	"fieldgate/drivers"
 )
 
-// nmeaContent is NMEA 0183: "$WIMWV,214.8,R,0.1,K,A*28". Sentences are known by
+// nmeaContent is NMEA 0183: "$IIMWV,181.5,R,4.2,M,A". Sentences are known by
 // their last three letters, whoever talks; proprietary ones by the whole word.
 type nmeaContent struct{}
 

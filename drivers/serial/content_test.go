@@ -109,7 +109,7 @@ func TestContents(t *testing.T) {
 		{"hexfloat, not hex", "v", Config{Content: "hexfloat", Frame: Frame{Start: "!", End: `\r`}, Tags: []Tag{{Name: "v", At: ptr(7)}}}, "!0001RR0000484X\r", "bad(parse)"},
 		{"hexfloat, nan", "v", Config{Content: "hexfloat", Frame: Frame{Start: "!", End: `\r`}, Tags: []Tag{{Name: "v", At: ptr(7)}}}, "!0001RR0000C07F\r", "bad(invalid)"},
 
-		{"nmea, any talker", "v", nmea("MWV", 3, ""), "$IIMWV,214.8,R,5.1,K,A\r\n", "5.1"},
+		{"nmea, any talker", "v", nmea("MWV", 3, ""), "$IIMWV,181.5,R,5.1,M,A\r\n", "5.1"},
 		{"nmea, empty field", "v", nmea("MWV", 1, ""), "$WIMWV,,T,,N,V\r\n", "bad(invalid)"},
 		{"nmea, other sentence", "v", nmea("MWV", 1, ""), "$WIMTW,17.9,C\r\n", "none"},
 		{"nmea, latitude", "v", nmea("GGA", 2, "lat"), "$GPGGA,203415.00,4807.038,S,01131.000,E,1\r\n", "-48.1173"},

@@ -211,10 +211,10 @@ func (c *counters) snapshot() drivers.BusStats {
 // hints says in plain words what the counters mean.
 func (c *counters) hints(t frameCounts) (out []string) {
 	switch {
-	case c.sinceOK >= 32 && c.zeros*10 >= c.sinceOK*9:
-		out = append(out, "only bytes 00 and FF arrive: wrong baud or mode?")
 	case t.frames == 0 && t.badChecks > 0:
 		out = append(out, "frames arrive, but no check is right: is it the right kind, range and place?")
+	case c.sinceOK >= 32 && c.zeros*10 >= c.sinceOK*9:
+		out = append(out, "only bytes 00 and FF arrive: wrong baud or mode?")
 	case t.frames == 0 && t.overlong > 0:
 		out = append(out, "no frame ends within max: wrong end marker, baud or mode?")
 	case t.badChecks > t.frames/20 && t.badChecks > 3:
