@@ -6,11 +6,15 @@ import (
 	"slices"
 )
 
-// metaVersion is the layout of the row that every commit rewrites: epoch,
-// counters and places of all upstreams. It is one row, so that a commit costs
-// one page beside its segments, and so that start-up reads one row however
-// much is queued.
+// metaVersion is the layout of what every commit writes: epoch, counters and
+// places of all upstreams. Start-up reads it, and so a fixed number of rows
+// however much is queued.
 const metaVersion = 1
+
+// metaBeside is up to how many bytes the counters are written beside a
+// segment. There they cost no page of their own, which would double what a
+// small commit writes; large ones are better kept once, in the table meta.
+const metaBeside = 512
 
 // maxSpans bounds what is stored of one upstream's acknowledgements. What is
 // beyond it is forgotten by a crash and repeated.
@@ -19,8 +23,8 @@ const maxSpans = 1024
 // meta is the decoded row.
 type meta struct {
 	epoch   uint32
-	seq     uint64
-	clean   bool // the last run closed the file
+	serial  uint64 // rises with every commit
+	clean   bool   // the last run closed the file
 	cursors []*Cursor
 }
 
@@ -31,7 +35,8 @@ func (b *Buffer) encodeMetaLocked(clean bool) []byte {
 		dst[1] = 1
 	}
 	dst = binary.AppendUvarint(dst, uint64(b.epoch))
-	dst = binary.AppendUvarint(dst, b.seq)
+	b.serial++
+	dst = binary.AppendUvarint(dst, b.serial)
 	n := 0
 	for _, c := range b.cursors {
 		if c != nil {
@@ -82,10 +87,10 @@ func (b *Buffer) decodeMeta(row []byte) (m meta, err error) {
 	}
 	r := wireReader{buf: body}
 	if v := r.byte(); v != metaVersion {
-		return m, fmt.Errorf("queue.db was written by another version of fieldgate (layout %d)", v)
+		return m, fmt.Errorf("%w (layout %d); use that version, or move the file away", errLayout, v)
 	}
 	m.clean = r.byte() == 1
-	m.epoch, m.seq = uint32(r.uvarint()), r.uvarint()
+	m.epoch, m.serial = uint32(r.uvarint()), r.uvarint()
 	for range r.count() {
 		c, err := b.readCursor(&r)
 		if err != nil {

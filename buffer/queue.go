@@ -111,6 +111,7 @@ type Buffer struct {
 	closed   bool
 	epoch    uint32
 	seq      uint64
+	serial   uint64      // of the counters stored last
 	cursors  [64]*Cursor // by bit
 	active   uint64      // bits of upstreams that take new messages
 	ram      [classes][]*record

@@ -19,7 +19,7 @@ const (
 // second index and no AUTOINCREMENT: the id alone gives every order we need.
 const queueSchema = `
 CREATE TABLE IF NOT EXISTS meta(k INTEGER PRIMARY KEY, v BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS seg(id INTEGER PRIMARY KEY, head BLOB NOT NULL, body BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS seg(id INTEGER PRIMARY KEY, head BLOB NOT NULL, meta BLOB, body BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS bad(id INTEGER PRIMARY KEY, why TEXT NOT NULL, head BLOB, body BLOB);
 `
 
@@ -54,6 +54,7 @@ func (b *Buffer) start() error {
 	state.codecBoot(b.boots.current())
 	b.mu.Lock()
 	b.epoch = max(m.epoch, state.epoch) + 1
+	b.serial = m.serial
 	b.adoptLocked(m.cursors)
 	b.mu.Unlock()
 	b.w.measure()
@@ -106,24 +107,63 @@ func (b *Buffer) openQueueLocked() (m meta, table []boot, err error) {
 
 var errLayout = errors.New("queue.db was written by another version of fieldgate")
 
-// readMetaLocked reads the counters and the boots.
+// readMetaLocked reads the counters and the boots. Each commit wrote the
+// counters either to their own row or beside the last of its segments (see
+// commitLocked); the highest serial number is the truth.
 func (b *Buffer) readMetaLocked() (m meta, table []boot, err error) {
-	m.clean = true // a new file
+	var rows [][]byte
 	err = b.db.queryLocked("SELECT k, v FROM meta", func(scan func(...any) error) error {
 		var k int
 		var v []byte
 		if err := scan(&k, &v); err != nil {
 			return err
 		}
-		var err error
-		switch k {
-		case 1:
-			m, err = b.decodeMeta(v)
-		case metaBoots:
+		if k == metaBoots {
 			table = decodeBoots(v)
+		} else {
+			rows = append(rows, v)
 		}
-		return err
+		return nil
 	})
+	for class := 0; class < classes && err == nil; class++ {
+		err = b.db.queryLocked("SELECT meta FROM seg WHERE id > ? AND id <= ? ORDER BY id DESC LIMIT 1", func(scan func(...any) error) error {
+			var v []byte
+			if err := scan(&v); err != nil {
+				return err
+			}
+			if len(v) > 0 {
+				rows = append(rows, v)
+			}
+			return nil
+		}, int64(classLow(class)), int64(classHigh(class)))
+	}
+	if err != nil || len(rows) == 0 {
+		m.clean = true // a new file
+		return m, table, err
+	}
+	return b.newestMeta(rows, table)
+}
+
+// newestMeta picks the newest of the rows that can be read.
+func (b *Buffer) newestMeta(rows [][]byte, table []boot) (m meta, _ []boot, err error) {
+	err = errShort
+	doubt := false
+	for _, row := range rows {
+		x, e := b.decodeMeta(row)
+		if e != nil {
+			doubt = true
+			if errors.Is(e, errLayout) {
+				return m, table, e
+			}
+			continue
+		}
+		if err != nil || x.serial > m.serial {
+			m, err = x, nil
+		}
+	}
+	for _, c := range m.cursors {
+		c.uncertain = c.uncertain || doubt
+	}
 	return m, table, err
 }
 

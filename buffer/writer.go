@@ -138,14 +138,6 @@ func (w *writer) commitLocked(bt *batch) error {
 		return err
 	}
 	err = b.db.txLocked(func() error {
-		if bt != nil {
-			for _, s := range bt.segs {
-				// A commit that reported an error may have reached the disk all the same.
-				if err := b.db.execLocked("INSERT OR REPLACE INTO seg(id, head, body) VALUES(?, ?, ?)", int64(s.head.first), s.hb, s.body); err != nil {
-					return err
-				}
-			}
-		}
 		for _, h := range doomed {
 			if err := b.db.execLocked("DELETE FROM seg WHERE id = ?", int64(h.first)); err != nil {
 				return err
@@ -153,10 +145,10 @@ func (w *writer) commitLocked(bt *batch) error {
 		}
 		b.mu.Lock()
 		b.countLocked(bt)
-		row := b.encodeMetaLocked(false)
-		b.dirty = false
+		counters := b.encodeMetaLocked(false)
+		b.dirty = len(w.todo[0])+len(w.todo[1])+len(w.todo[2]) > 0
 		b.mu.Unlock()
-		return b.db.execLocked("INSERT OR REPLACE INTO meta(k, v) VALUES(1, ?)", row)
+		return b.insertLocked(bt, counters)
 	})
 	if err != nil {
 		for _, h := range doomed {
@@ -168,6 +160,33 @@ func (w *writer) commitLocked(bt *batch) error {
 		b.mu.Unlock()
 	}
 	return err
+}
+
+// insertLocked writes the segments of a batch, and the counters beside the
+// last of them. That segment outlives its counters: the transaction that
+// deletes it writes newer ones.
+func (b *Buffer) insertLocked(bt *batch, counters []byte) error {
+	if bt == nil || len(counters) > metaBeside {
+		if err := b.db.execLocked("INSERT OR REPLACE INTO meta(k, v) VALUES(1, ?)", counters); err != nil {
+			return err
+		}
+		counters = nil
+	}
+	if bt == nil {
+		return nil
+	}
+	for i, s := range bt.segs {
+		var beside any
+		if i == len(bt.segs)-1 && counters != nil {
+			beside = counters
+		}
+		// A commit that reported an error may have reached the disk all the same.
+		err := b.db.execLocked("INSERT OR REPLACE INTO seg(id, head, meta, body) VALUES(?, ?, ?, ?)", int64(s.head.first), s.hb, beside, s.body)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // grab packs what waits in memory, up to one transaction's worth.
@@ -342,11 +361,6 @@ func (w *writer) findDoneLocked() (doomed []head, err error) {
 			}
 			b.mu.Unlock()
 			w.todo[class] = w.todo[class].without(done)
-		}
-		if len(w.todo[class]) > 0 {
-			b.mu.Lock()
-			b.dirty = true // the next commit goes on
-			b.mu.Unlock()
 		}
 	}
 	return doomed, nil
