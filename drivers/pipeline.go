@@ -98,6 +98,24 @@ func (p *Pipeline) ApplyShift(raw Value, shift int, at clock.Stamp) (s Sample, k
 	return s, true
 }
 
+// Value is what a raw value means, without the pipeline's memory: what a write
+// will show. Null where it is invalid or out of range.
+func (p *Pipeline) Value(raw Value, shift int) Value {
+	v, reason := p.value(raw, shift)
+	if reason != "" {
+		return Value{}
+	}
+	if p.round != nil {
+		v = roundTo(v, *p.round)
+	}
+	if p.enum != nil {
+		if label, ok := p.enum.label(v); ok {
+			return label
+		}
+	}
+	return v
+}
+
 // value runs the stages that need no memory; reason is set where they refuse.
 func (p *Pipeline) value(raw Value, shift int) (v Value, reason string) {
 	if raw.IsNull() { // NaN and infinities are Null already
@@ -273,4 +291,13 @@ func AsBool(v Value) (b, ok bool) {
 		return false, true
 	}
 	return false, false
+}
+
+// Bits is the part of the raw pattern that the pipeline takes; ok is false
+// where it takes all of it.
+func (p *Pipeline) Bits() (lo, hi int, ok bool) {
+	if p.bits == nil {
+		return 0, 0, false
+	}
+	return p.bits.lo, p.bits.hi, true
 }

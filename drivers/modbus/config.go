@@ -1,9 +1,30 @@
 package modbus
 
-import "fieldgate/configs/conf"
+import (
+	"log/slog"
+	"strings"
+	"time"
+
+	"fieldgate/configs/conf"
+	"fieldgate/drivers/modbus/wire"
+	"fieldgate/drivers/port"
+)
+
+// The defaults of [[bus]] and [[device]].
+const (
+	DefaultTimeout    = time.Second
+	DefaultPoll       = time.Second
+	DefaultRetries    = 1
+	DefaultAfter      = 3
+	DefaultBackoffMax = 60 * time.Second
+	MinPoll           = 50 * time.Millisecond
+	MaxPoll           = 24 * time.Hour
+	stalePolls        = 3 // stale_after in polls, but at least staleLeast
+	staleLeast        = 3 * time.Second
+)
 
 // Bus is a [[bus]] section: one wire or one TCP endpoint. Exactly one of Port,
-// TCP, RTUOverTCP, UDP, TLS and Listen is set.
+// TCP and RTUOverTCP is set.
 type Bus struct {
 	Name string `toml:"name"` // REQUIRED
 
@@ -67,7 +88,7 @@ type Tag struct {
 	Reg        string         `toml:"reg"` // REQUIRED, the register grammar
 	Scale      *float64       `toml:"scale"`
 	Offset     float64        `toml:"offset"`
-	ScaleTag   string         `toml:"scale_tag"` // power of ten from another register
+	ScaleTag   string         `toml:"scale_tag"` // power of ten from another tag or register
 	Unit       string         `toml:"unit"`
 	Bits       string         `toml:"bits"` // "4..7"
 	Enum       map[string]any `toml:"enum"`
@@ -79,7 +100,7 @@ type Tag struct {
 	Deadband   any            `toml:"deadband"` // 0.2 or "0.5%"
 	Report     string         `toml:"report"`   // change|poll
 	MaxAge     conf.Duration  `toml:"max_age"`
-	StaleAfter conf.Duration  `toml:"stale_after"` // default 3 polls
+	StaleAfter conf.Duration  `toml:"stale_after"` // default 3 polls, at least 3s
 	Poll       conf.Duration  `toml:"poll"`
 	Write      *Write         `toml:"write"`
 }
@@ -91,4 +112,60 @@ type Write struct {
 	Step   *float64 `toml:"step"`
 	Verify *bool    `toml:"verify"` // default true
 	Rate   string   `toml:"rate"`   // "1/5s"
+}
+
+// all is both forms of tags with the key of each.
+func (d *Device) all() (tags []*Tag, keys []string) {
+	for i := range d.Tags {
+		tags, keys = append(tags, &d.Tags[i]), append(keys, index("tags", i))
+	}
+	for i := range d.Tag {
+		tags, keys = append(tags, &d.Tag[i]), append(keys, index("tag", i))
+	}
+	return tags, keys
+}
+
+func (d *Device) unit() byte {
+	if d.Unit == 0 {
+		return 1
+	}
+	return byte(d.Unit)
+}
+
+func (d *Device) limits() limits {
+	l := limits{maxGap: defaultMaxGap, maxRegisters: maxRegisters}
+	if d.MaxGap != nil {
+		l.maxGap = *d.MaxGap
+	}
+	if d.MaxRegisters > 0 {
+		l.maxRegisters = min(d.MaxRegisters, maxRegisters)
+	}
+	return l
+}
+
+// Line is the wire's configuration. The bus must have passed Validate.
+func (b *Bus) Line(log *slog.Logger) wire.Config {
+	mode, _ := port.ParseMode(b.Mode)
+	echo, _ := wire.ParseEcho(b.Echo)
+	c := wire.Config{
+		Name: b.Name, Port: b.Port, Baud: b.Baud, Mode: mode, Echo: echo, Log: log,
+		Timeout: b.Timeout.Or(DefaultTimeout), FrameGap: b.FrameGap.Std(), Gap: b.Gap.Std(),
+		UnitSwitchPause: b.UnitSwitchPause.Std(), LateGuard: b.LateGuard.Std(), ConnectDelay: b.ConnectDelay.Std(),
+		IdleClose: b.IdleClose.Std(), IgnoreTID: b.IgnoreTID, IgnoreUnit: b.IgnoreUnit, Retries: DefaultRetries,
+	}
+	if b.Retries != nil {
+		c.Retries = *b.Retries
+	}
+	switch {
+	case b.TCP != "":
+		c.Kind, c.Address = wire.TCP, b.TCP
+	case b.RTUOverTCP != "":
+		c.Kind, c.Address = wire.RTUOverTCP, b.RTUOverTCP
+	case strings.EqualFold(b.Protocol, "ascii"):
+		c.Kind = wire.ASCII
+	}
+	if b.RS485.RTS == "ioctl" {
+		c.RS485 = &port.RS485{ActiveLow: b.RS485.ActiveLow, DelayBefore: b.RS485.DelayBefore.Std(), DelayAfter: b.RS485.DelayAfter.Std()}
+	}
+	return c
 }

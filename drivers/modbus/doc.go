@@ -1,0 +1,14 @@
+// Package modbus polls Modbus devices: it knows registers, values, plans,
+// units and when to ask whom. The frames and the line itself are
+// drivers/modbus/wire; DESIGN.md tells how the parts work together.
+//
+//	register.go type.go order.go   the register grammar; what a register's bytes mean
+//	decode.go encode.go            bytes to values and back; all readings side by side
+//	plan.go load.go                which requests read the tags; what they cost
+//	point.go device.go             a tag and a device, compiled from the file
+//	block.go                       one request, split where a device refuses a part of it
+//	unit.go schedule.go            who may be asked when; units that are silent
+//	driver.go poll.go write.go     the goroutine that owns the line
+//	validate.go                    every problem of [[bus]] and [[device]]
+//	once.go target.go              reads and writes for the commands
+package modbus

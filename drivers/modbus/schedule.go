@@ -1,0 +1,99 @@
+package modbus
+
+import (
+	"time"
+)
+
+// overdue is how long a suspect unit may wait behind healthy ones on a line
+// that is never idle, before it gets a turn that the loss budget allows.
+const overdue = 2 * time.Second
+
+// schedule says which group is served next. It looks at states only and does
+// nothing; the driver's goroutine owns it.
+//
+// Healthy units come first, the earliest deadline (due + poll) of them first.
+// Suspect ones get what is left, as far as the loss budget goes, and never two
+// lost requests in a row while a healthy one waits.
+type schedule struct {
+	groups   []*group
+	units    map[byte]*unit
+	budget   lossBudget
+	lastLost bool // the last request was lost
+}
+
+// healthyUnits reports whether there is anybody to protect.
+func (s *schedule) healthyUnits() bool {
+	for _, u := range s.units {
+		if !u.suspect() {
+			return true
+		}
+	}
+	return false
+}
+
+// next picks the group to serve, or says how long there is nothing to do.
+func (s *schedule) next(now time.Time) (*group, time.Duration) {
+	var healthy, suspect *group
+	wait := time.Hour
+	later := func(t time.Time) { wait = min(wait, t.Sub(now)) }
+	for _, g := range s.groups {
+		u := g.dev.state
+		at := g.due
+		if u.suspect() && u.nextTry.After(at) {
+			at = u.nextTry
+		}
+		switch {
+		case at.After(now):
+			later(at)
+		case !u.suspect():
+			healthy = earlier(healthy, g)
+		default:
+			suspect = earlierTry(suspect, g)
+		}
+	}
+	if suspect != nil && s.healthyUnits() && !s.budget.allows(now) {
+		later(now.Add(s.budget.wait()))
+		suspect = nil
+	}
+	switch {
+	case healthy == nil && suspect == nil:
+		return nil, max(wait, time.Millisecond)
+	case healthy == nil:
+		return suspect, 0
+	case suspect != nil && !s.lastLost && now.Sub(suspect.tryDue()) > overdue:
+		return suspect, 0
+	}
+	return healthy, 0
+}
+
+func (g *group) deadline() time.Time { return g.due.Add(g.poll) }
+
+func earlier(a, b *group) *group {
+	if a == nil || b.deadline().Before(a.deadline()) {
+		return b
+	}
+	return a
+}
+
+// tryDue is since when a suspect unit's group waits.
+func (g *group) tryDue() time.Time {
+	if g.dev.state.nextTry.After(g.due) {
+		return g.dev.state.nextTry
+	}
+	return g.due
+}
+
+func earlierTry(a, b *group) *group {
+	if a == nil || b.tryDue().Before(a.tryDue()) {
+		return b
+	}
+	return a
+}
+
+// advance moves a group to its next slot, on a fixed cadence: due times never
+// drift. It returns how many slots were missed altogether.
+func (g *group) advance(now time.Time) (missed int) {
+	n := max(1, int(now.Sub(g.due)/g.poll))
+	g.due = g.due.Add(time.Duration(n) * g.poll)
+	return n - 1
+}
