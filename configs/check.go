@@ -5,6 +5,7 @@ import (
 
 	"fieldgate/configs/conf"
 	"fieldgate/configs/tree"
+	"fieldgate/drivers/modbus"
 )
 
 func steps(path string) []tree.Step { return tree.ParsePath(path) }
@@ -74,10 +75,24 @@ func (l *loader) check() {
 	l.checkNames()
 	l.checkBusNames()
 	l.checkPorts()
+	l.checkBuses()
 	topics := l.topics()
 	l.checkTopics(topics)
 	l.checkRoutes(topics)
 	l.count()
+}
+
+// checkBuses asks the Modbus driver about what lies between its sections, the
+// load of the lines among it. What is reported already, with a better help, is
+// left out; so are buses that may be in a file that could not be read.
+func (l *loader) checkBuses() {
+	bad := l.bad("")
+	modbus.Check(l.file.Bus, l.file.Device, func(p conf.Problem) {
+		missing := p.Code == "E0304" && l.broken
+		if !missing && !l.reported(p.Key) {
+			bad(p)
+		}
+	})
 }
 
 // count fills the summary.
@@ -86,6 +101,9 @@ func (l *loader) count() {
 	s.Devices = len(f.Device) + len(f.Serial)
 	for _, d := range f.Device {
 		s.Tags += len(d.Tags) + len(d.Tag)
+	}
+	for _, b := range f.Bus {
+		s.Requests += len(modbus.Plan(b, f.Device))
 	}
 	for _, d := range f.Serial {
 		s.Tags += len(d.Tags) + len(d.Tag)

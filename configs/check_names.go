@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"fieldgate/bridge"
 	"fieldgate/configs/conf"
 )
 
@@ -39,7 +40,7 @@ func (l *loader) checkNames() {
 		buses = append(buses, named{s.Name, at("serial", i)})
 	}
 	for i, u := range f.Upstream {
-		upstreams = append(upstreams, named{u.Name, at("upstream", i)})
+		upstreams = append(upstreams, named{upstreamName(u), at("upstream", i)})
 	}
 	for i, b := range f.Broker.Listener {
 		listeners = append(listeners, named{b.Name, at("broker.listener", i)})
@@ -48,6 +49,14 @@ func (l *loader) checkNames() {
 	l.twice("bus", buses)
 	l.twice("upstream", upstreams)
 	l.twice("listener", listeners)
+}
+
+// upstreamName is the name an upstream goes by.
+func upstreamName(u bridge.Config) string {
+	if n, ok := any(u).(interface{ ID() string }); ok {
+		return n.ID()
+	}
+	return u.Name
 }
 
 func at(section string, i int) string { return fmt.Sprintf("%s[%d]", section, i) }
@@ -76,7 +85,7 @@ func (l *loader) twice(what string, list []named) {
 		if other == n.path || l.reported(n.path+".name") {
 			continue
 		}
-		l.bad(n.path)(conf.Problem{Key: "name", Code: "E0120", Part: n.name,
+		l.bad(n.path)(conf.Problem{Key: "name", Code: "E0302", Part: n.name,
 			Text: fmt.Sprintf("a second %s is called %q", what, n.name),
 			Help: "rename one of them; the first is at " + l.whereIs(other+".name")})
 	}
@@ -115,10 +124,11 @@ func (l *loader) checkBusNames() {
 		if d.Bus == "" || contains(known, d.Bus) {
 			continue // a missing bus is the device's own problem
 		}
-		p := conf.Problem{Key: "bus", Code: "E0122", Part: d.Bus, Text: fmt.Sprintf("there is no bus %q", d.Bus)}
+		p := conf.Problem{Key: "bus", Code: "E0304", Part: d.Bus, Text: fmt.Sprintf("there is no bus %q", d.Bus)}
 		switch near := nearest(d.Bus, known); {
 		case near != "":
 			p.Help = fmt.Sprintf("did you mean %q?", near)
+			used[near] = true
 		case len(known) > 0:
 			p.Help = "known buses: " + strings.Join(known, ", ")
 		default:

@@ -29,13 +29,13 @@ func (l *loader) checkPorts() {
 			first[w.kind+" "+w.same] = w
 			continue
 		}
-		p := conf.Problem{Key: w.key, Part: w.target, Code: "E0121", Text: "a second section uses port " + w.target,
+		p := conf.Problem{Key: w.key, Part: w.target, Code: "E0303", Text: "a second section uses port " + w.target,
 			Help: "a port has one owner: put its devices on one bus; the first is at " + l.whereIs(other.key)}
 		if other.target != w.target {
 			p.Text += ", which is the same as " + other.target
 		}
 		if w.kind == "endpoint" {
-			p.Code, p.Text = "W0121", "a second bus connects to "+w.target
+			p.Text = "a second section connects to " + w.target
 			p.Help = "many devices take one connection only: put the devices on one bus; the first is at " + l.whereIs(other.key)
 		}
 		l.bad("")(p)

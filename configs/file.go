@@ -35,6 +35,8 @@ type File struct {
 	Upstream []bridge.Config `toml:"upstream"`
 	Web      web.Config      `toml:"web"`
 	Metrics  web.Metrics     `toml:"metrics"`
+
+	root *value // what the files held, for Show; nil for a File made in Go
 }
 
 // Log is the [log] section.

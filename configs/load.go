@@ -213,6 +213,7 @@ func (l *loader) conclude() {
 	if l.file.Gateway.ID == "" {
 		l.file.Gateway.ID = hostname()
 	}
+	l.file.root = l.root
 	l.check()
 	l.finish()
 }

@@ -64,7 +64,7 @@ func looksSecret(raw string) []tree.Span {
 		v := secretValue.FindString(raw[m[1]:])
 		name := strings.TrimRight(raw[m[0]:m[1]], "\"' =\t")
 		body := strings.Trim(v, `"'`)
-		if v == "" || strings.HasSuffix(name, "_file") || strings.HasPrefix(body, "credential:") || variable.MatchString(body) ||
+		if v == "" || strings.HasSuffix(name, "_file") || isReference(body) ||
 			strings.HasPrefix(v, "{") || strings.HasPrefix(v, "[") {
 			continue
 		}

@@ -35,6 +35,9 @@ func (l *loader) bindSecret(v *value, into reflect.Value, path string) {
 }
 
 func (l *loader) resolve(v *value, text, path string) (secret string, ok bool) {
+	if l.opts.SkipFiles && isReference(text) {
+		return hidden, true
+	}
 	if name, isCred := strings.CutPrefix(text, "credential:"); isCred {
 		return l.credential(v, name, path)
 	}
@@ -54,14 +57,19 @@ func (l *loader) resolve(v *value, text, path string) (secret string, ok bool) {
 	v.file.secrets = append(v.file.secrets, inside(v))
 	if text != "" {
 		l.add(Problem{Code: "W0110", Key: path, Text: lastName(path) + " stands in the file in clear text",
-			Help: l.insteadOfLiteral(v, path)}, v.file, v.node.Key)
+			Help: insteadOfLiteral(path)}, v.file, v.node.Key)
 	}
 	return text, true
 }
 
+// isReference reports a text that names a secret and is none itself.
+func isReference(text string) bool {
+	return strings.HasPrefix(text, "credential:") || variable.MatchString(text)
+}
+
 // insteadOfLiteral proposes what the section really has: not every secret has
 // a *_file key.
-func (l *loader) insteadOfLiteral(_ *value, path string) string {
+func insteadOfLiteral(path string) string {
 	name := lastName(path)
 	for _, k := range Keys() {
 		if k.Path == bare(path)+"_file" {

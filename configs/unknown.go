@@ -49,6 +49,9 @@ func (l *loader) unknown(v *value, name, path string, section reflect.Type) {
 		p.Code = "E0106"
 		p.Text = fmt.Sprintf("%s is known but not supported in this version (%s)", name, what)
 		p.Help = "remove it until a version that has it"
+		if name == "template" { // the tags are there, in the template
+			l.settled[strings.TrimSuffix(path, "."+name)] = true
+		}
 	} else if near := nearest(name, append(known, laterIn(key)...)); near != "" {
 		p.Help = fmt.Sprintf("did you mean %q?", near)
 		l.settled[strings.TrimSuffix(path, name)+near] = true

@@ -1,0 +1,93 @@
+package configs
+
+// commandCodes are answers to commands.
+var commandCodes = []codeText{
+	{"E0601", "the payload cannot be read", "A set is a value, 72.5, or an object, {\"value\":72.5,\"id\":\"a1\",\"ttl_s\":10}."},
+	{"E0602", "not writable", "There is no such tag, or it has no write = { … } in the file."},
+	{"E0603", "above max", "The value is above write.max."},
+	{"E0604", "below min", "The value is below write.min."},
+	{"E0605", "not on the step", "The value is not a multiple of write.step, counted from write.min."},
+	{"E0606", "does not fit", "The value does not fit the register's type, or is no name of its enum."},
+	{"E0607", "expired", "The command came, or would have been executed, after its time. It was not executed."},
+	{"E0608", "retained", "A retained set is never executed, or every start would execute it again. Publish it without retain."},
+	{"E0609", "busy", "The device has as many commands waiting as it may."},
+	{"E0610", "too often", "write.rate does not allow another write yet."},
+	{"E0611", "no answer", "The device did not answer. It is not known whether the value was written."},
+	{"E0612", "exception", "The device refused the write with a Modbus exception."},
+	{"E0613", "read-back differs", "The value was written, but the device shows another: it may have limits of its own."},
+	{"E0614", "not available", "The device is disabled or offline, or its port is gone."},
+	{"E0615", "unknown request", "There is no request of this name, or its data is wrong. Known are read, write, poll, scan and reload."},
+	{"E0616", "response topic", "The response topic of the command may not be used: it is no topic, or one of the gateway's own."},
+}
+
+// eventCodes happen while the gateway runs.
+var eventCodes = []codeText{
+	{"E0701", "a driver ended", "A bus or instrument stopped with an error and is started again after a pause."},
+	{"E0702", "device offline", "The device has not answered several times in a row. It is tried again with growing pauses, and the others on its bus go on."},
+	{"E0703", "device back", "The device answers again."},
+	{"E0704", "set ignored", "A command was refused before it reached a device; the text says why."},
+	{"E0705", "publish failed", "The local broker refused a message of our own."},
+	{"E0706", "register not there", "The device answers that it has no such register. The tag is bad (config) and tried again now and then; the others are read."},
+	{"E0707", "polls do not fit", "The bus cannot keep up and skips polls. fieldgate plan shows what takes the time."},
+	{"E0710", "cannot be used at the moment", "The queue's disk cannot be written, so messages wait in memory and publishers are not acknowledged; or a bus cannot be opened. The text names which, and why."},
+	{"W0711", "had to be helped", "A database was reopened after an error, or a bus gives a hint on what is wrong with its wiring or settings."},
+	{"E0713", "the queue is in trouble", "The queue cannot take messages as it should; look at the disk it is on."},
+	{"W0713", "disk nearly full", "Less than buffer.min_free is left on the disk. The queue does not grow any further."},
+	{"E0714", "file on disk has errors", "The configuration on disk was changed and has errors. The gateway goes on with the last good one. fieldgate check shows them."},
+	{"E0720", "queue damaged", "The database of the queue is damaged. It was moved aside, a new one is in use, and what can be read is put back."},
+	{"E0721", "state damaged", "The database of sessions and retained messages is damaged. It was moved aside and a new one is in use."},
+	{"E0722", "sessions damaged", "Some sessions, retained messages or queued messages could not be read and were left out."},
+	{"E0723", "segment damaged", "A part of the queue could not be read and was set aside; the others go on."},
+	{"W0730", "messages given up", "Messages were dropped from the queue, because it was full or they were too old. The event says how many, which and why."},
+}
+
+// upstreamCodes are about upstreams, in the file and while running.
+var upstreamCodes = []codeText{
+	{"E0801", "address", "url is mqtt://, mqtts://, ws:// or wss:// with a host. User and password are keys of their own."},
+	{"E0802", "name", "The name of an upstream becomes a level of topics. It must not hold / + or #."},
+	{"W0802", "any certificate is accepted", "With tls.insecure nobody checks who the upstream is. Use ca_file to trust a certificate of your own."},
+	{"E0803", "MQTT version", "version is 5, which falls back to 3.1.1, or 4 for 3.1.1 only."},
+	{"W0803", "password without TLS", "Whoever is on the way can read the password. Use mqtts:// or wss://."},
+	{"E0804", "unknown failover", "failover is primary or sticky."},
+	{"W0804", "route that nothing reaches", "The first route that takes a message sends it. An earlier one takes all that this one could."},
+	{"E0805", "login", "password and password_file exclude each other; cert_file and key_file belong together."},
+	{"W0805", "what goes up comes down", "A command's topics are those that a route sends to. Echoes are dropped, but each costs two messages."},
+	{"E0806", "times of the connection", "keepalive is at most 65535s; backoff_min is not longer than backoff_max."},
+	{"W0806", "password without user", "Most brokers refuse a password without a user name."},
+	{"E0807", "drain", "drain.order is live-first or strict, drain.rate is \"200/s\", backlog_share and jitter are 0 to 1."},
+	{"W0807", "tls without effect", "tls is set, but no address is mqtts:// or wss://."},
+	{"E0808", "proxy", "A proxy is http://host:port or socks5://host:port."},
+	{"E0809", "state_topic", "state_topic is a topic, or \"off\"."},
+	{"E0810", "from of a route", "from is a filter of local topics: acme/#."},
+	{"E0811", "to of a route", "to is a topic with {topic}, {gateway}, {device}, {tag}, {1}, {2} and {#}."},
+	{"W0811", "empty level", "A topic that begins with / has an empty first level, which is rarely meant."},
+	{"E0812", "unknown format", "route.format is one of the formats that fieldgate config explain upstream.route.format lists."},
+	{"W0812", "upstream not connected", "The upstream is offline; messages wait in the queue. fieldgate upstream test NAME goes through the connection step by step."},
+	{"E0813", "template", "The template of a route does not compile."},
+	{"W0813", "template without effect", "template is used with format = \"template\" only."},
+	{"E0814", "no such QoS", "QoS is 0 (at most once), 1 (at least once) or 2 (exactly once)."},
+	{"E0815", "unknown retain", "route.retain is keep or strip."},
+	{"E0816", "batch", "The batch is larger than a message can be, or the format holds one value per message."},
+	{"E0817", "unknown compress", "compress is none, gzip or zstd."},
+	{"W0817", "compress without effect", "What goes up as it is, is not compressed."},
+	{"E0818", "unknown priority", "priority is alarm, normal or bulk."},
+	{"E0819", "where", "The expression does not compile. Its names are value, ts, quality, reason, unit, device, tag, topic, type and payload."},
+	{"E0820", "unknown type", "types are sample, status, event, command-result and message."},
+	{"E0821", "from of a command", "A command names the remote topics that may come down, as a filter."},
+	{"E0822", "to of a command", "to is the local topic that the command goes to; {1} and {2} are the + levels of from."},
+	{"E0851", "retained command", "A retained message from an upstream is never a command."},
+	{"E0852", "command too old", "The command is older than max_age. It was not executed."},
+	{"E0853", "age unknown", "Our clock is not set, so the age of the command cannot be told. It was not executed."},
+	{"E0854", "no target", "to gives no topic for this command."},
+	{"E0855", "not taken", "Our own broker refused the command."},
+	{"E0856", "in a circle", "The message came from this gateway and came back."},
+	{"E0861", "message put aside", "The upstream refuses a message every time. It was put aside, so that the others can go on."},
+	{"E0862", "too many echoes", "More came back from the upstream than goes up. Commands pause for a while."},
+	{"E0863", "subscription refused", "The upstream refuses the subscription to a command's topics; look at its access rules."},
+}
+
+// webCodes are about the page and the metrics.
+var webCodes = []codeText{
+	{"E0901", "address of the page", "bind is host:port, \"127.0.0.1:8080\", or \"\" for off."},
+	{"E0902", "page open to the network", "Everybody who reaches the address could read the page. Bind it to 127.0.0.1, or allow that with viewer_without_login."},
+}
