@@ -109,3 +109,11 @@ func (a *AliasOut) rested() *alias {
 	}
 	return oldest
 }
+
+// Forget takes a topic's alias back, after a PUBLISH that was not written.
+func (a *AliasOut) Forget(topic string) {
+	if x := a.byName[topic]; x != nil {
+		delete(a.byName, topic)
+		x.topic, x.used = "", 0
+	}
+}

@@ -1,0 +1,160 @@
+package client
+
+import (
+	"context"
+	"fmt"
+
+	"fieldgate/mqtt"
+	"fieldgate/mqtt/packet"
+)
+
+// Publish sends a message. With QoS 0 it returns when the message is written;
+// else when the broker has acknowledged it, and the error is *Refused where
+// the broker said no. Where the context or the connection ends first, the
+// message may arrive or not; with a Session that goes on it will.
+func (c *Conn) Publish(ctx context.Context, m mqtt.Message) error {
+	done := make(chan error, 1)
+	if err := c.PublishAsync(ctx, m, func(err error) { done <- err }); err != nil {
+		return err
+	}
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-c.done:
+	}
+	select {
+	case err := <-done:
+		return err
+	default:
+		return fmt.Errorf("not acknowledged yet, goes on with the session: %w", c.Err())
+	}
+}
+
+// PublishAsync sends a message. It blocks only while the broker's window is
+// full or the connection does not take more, and returns when the message is
+// in the connection's hands; messages leave in the order of the returns.
+//
+// Where it returns nil, done is called once: with nil when the broker has
+// acknowledged (QoS 0: when it is written), with *Refused where the broker
+// said no, with ErrSessionLost where no answer will come. It is called from a
+// goroutine of the connection, which it must not hold up; with a Session that
+// goes on, it may be called by a later connection. Where PublishAsync returns
+// an error, nothing was sent and done is not called.
+//
+// The payload must not be changed before done. Before 5.0 properties are left
+// out.
+func (c *Conn) PublishAsync(ctx context.Context, m mqtt.Message, done func(error)) error {
+	if err := c.checkMessage(&m); err != nil {
+		return err
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
+	for c.err == nil && (len(c.out) >= outLimit || m.QoS > 0 && !c.s.window.Room()) {
+		if err := c.waitLocked(ctx); err != nil {
+			return err
+		}
+	}
+	if c.err != nil {
+		return c.err
+	}
+	return c.appendMessageLocked(&m, done)
+}
+
+func (c *Conn) appendMessageLocked(m *mqtt.Message, done func(error)) error {
+	p := packet.Publish{Topic: m.Topic, Payload: m.Payload, QoS: m.QoS, Retain: m.Retain, Props: m.Props}
+	if m.QoS > 0 {
+		p.PacketID = 1 // for now: an id is taken when it is certain that the message encodes
+	}
+	c.aliasLocked(&p)
+	at := len(c.out)
+	out, err := p.Append(c.out, c.limits.Version)
+	if err != nil {
+		c.aliases.Forget(m.Topic)
+		return err
+	}
+	if m.QoS == 0 {
+		c.out = out
+		c.written = append(c.written, done)
+		c.wakeWriter()
+		return nil
+	}
+	x := c.s.window.Add(m.QoS, &outgoing{*m, done})
+	if x == nil {
+		c.aliases.Forget(m.Topic)
+		return overLimit(mqtt.QuotaExceeded, "all 65535 packet ids are in use")
+	}
+	id := at + packet.PacketIDOffset(out[at:])
+	out[id], out[id+1] = byte(x.ID>>8), byte(x.ID)
+	c.out = out
+	c.wakeWriter()
+	return nil
+}
+
+// aliasLocked lets an alias stand for the topic, if the packet still fits.
+func (c *Conn) aliasLocked(p *packet.Publish) {
+	const aliasSize = 3
+	if c.limits.MaxPacket > 0 && p.Size(c.limits.Version)+aliasSize > c.limits.MaxPacket {
+		return
+	}
+	alias, known := c.aliases.Alias(p.Topic)
+	p.TopicAlias = alias
+	if known {
+		p.Topic = ""
+	}
+}
+
+// resendLocked sends again what a resumed session has left, as much as the
+// window and the buffer take.
+func (c *Conn) resendLocked() {
+	for len(c.out) < outLimit && c.err == nil {
+		x := c.s.window.Resend()
+		if x == nil {
+			return
+		}
+		if x.Released() {
+			c.appendLocked(&packet.Pubrel{PacketID: x.ID})
+			continue
+		}
+		m := &x.Value.message
+		p := packet.Publish{Dup: true, PacketID: x.ID, Topic: m.Topic, Payload: m.Payload, QoS: m.QoS, Retain: m.Retain, Props: m.Props}
+		c.aliasLocked(&p)
+		c.appendLocked(&p)
+	}
+}
+
+// checkMessage holds a message against the standard and the broker's limits.
+func (c *Conn) checkMessage(m *mqtt.Message) error {
+	l := &c.limits
+	if err := mqtt.CheckTopic(m.Topic); err != nil {
+		return overLimit(mqtt.TopicNameInvalid, "cannot publish to %q: %v", clip(m.Topic), err)
+	}
+	if m.QoS > l.MaxQoS {
+		return overLimit(mqtt.QoSNotSupported, "the broker takes QoS up to %d, the message has %d", l.MaxQoS, m.QoS)
+	}
+	if m.Retain && !l.RetainAvailable {
+		return overLimit(mqtt.RetainNotSupported, "the broker does not take retained messages")
+	}
+	if m.Props != nil && len(m.Props.SubscriptionIDs) > 0 { // [MQTT-3.3.4-6]
+		props := *m.Props
+		props.SubscriptionIDs = nil
+		m.Props = &props
+	}
+	p := packet.Publish{Topic: m.Topic, Payload: m.Payload, QoS: m.QoS, Props: m.Props}
+	if n := p.Size(l.Version); l.MaxPacket > 0 && n > l.MaxPacket {
+		return overLimit(mqtt.PacketTooLarge, "the broker takes packets of up to %d bytes, the message needs %d", l.MaxPacket, n)
+	}
+	return nil
+}
+
+// clip shortens a text for an error.
+func clip(s string) string {
+	if len(s) > 64 {
+		return s[:64] + "…"
+	}
+	return s
+}

@@ -1,0 +1,252 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"fieldgate/mqtt"
+	"fieldgate/mqtt/packet"
+	"fieldgate/mqtt/session"
+)
+
+var pingreq = []byte{byte(packet.TypePingreq) << 4, 0}
+
+// read is the reading goroutine. It ends the connection's business too.
+func (c *Conn) read(lost []*outgoing) {
+	finish(lost, ErrSessionLost)
+	err := c.receive()
+	c.giveUp(err)
+	<-c.wrote
+	lost = c.s.detach(c)
+	c.s.mu.Lock()
+	err = c.err
+	dones, calls := c.written, c.calls
+	c.written, c.calls = nil, nil
+	for id := range calls {
+		c.s.ids.Free(id)
+	}
+	c.s.mu.Unlock()
+	for _, done := range dones {
+		done(err)
+	}
+	finish(lost, fmt.Errorf("%w: %w", ErrSessionLost, err))
+	for _, call := range calls {
+		call <- answer{err: err}
+	}
+	close(c.done)
+}
+
+// giveUp ends the connection after the reader's error. What the peer did wrong
+// is told to it, if it understands [MQTT-4.13.1-1].
+func (c *Conn) giveUp(err error) {
+	var code mqtt.ReasonCode
+	var refused *Refused
+	if errors.As(err, &code) && !errors.As(err, &refused) && c.limits.Version == mqtt.V5 {
+		c.s.mu.Lock()
+		c.goodbyeLocked(code, err)
+		c.s.mu.Unlock()
+		select {
+		case <-c.wrote:
+		case <-time.After(goodbye):
+		}
+	}
+	c.fail(err)
+}
+
+// receive handles packets until something fails.
+func (c *Conn) receive() error {
+	for {
+		if err := c.roomToAnswer(); err != nil {
+			return err
+		}
+		header, body, err := c.r.Next()
+		if err == io.EOF {
+			return fmt.Errorf("the broker closed the connection: %w", err)
+		}
+		if err != nil {
+			return err
+		}
+		c.lastRead.Store(int64(time.Since(c.began)))
+		if packet.TypeOf(header) == packet.TypePublish {
+			err = c.publish(header, body)
+		} else {
+			err = c.control(header, body)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// roomToAnswer holds the reader up while the peer sends and does not read.
+func (c *Conn) roomToAnswer() error {
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
+	for len(c.out) > outMax && c.err == nil {
+		if err := c.waitLocked(context.Background()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// publish takes in a message.
+func (c *Conn) publish(header byte, body []byte) error {
+	var p packet.PublishView
+	if err := packet.DecodePublish(header, body, c.limits.Version, &p); err != nil {
+		return err
+	}
+	topic := string(p.Topic)
+	if p.TopicAlias != 0 {
+		var err error
+		if topic, err = c.in.Resolve(p.TopicAlias, topic); err != nil {
+			return err
+		}
+	}
+	ack := func() {}
+	if p.QoS > 0 {
+		in, fresh, err := c.takeIn(&p)
+		if err != nil || !fresh {
+			return err
+		}
+		ack = func() { c.s.ack(in) }
+	}
+	if c.cfg.OnMessage == nil {
+		ack()
+		return nil
+	}
+	c.cfg.OnMessage(&mqtt.Message{
+		Topic: topic, Payload: bytes.Clone(p.Payload), QoS: p.QoS, Retain: p.Retain, Props: p.Props,
+	}, ack)
+	return nil
+}
+
+func (c *Conn) takeIn(p *packet.PublishView) (in *session.Incoming, fresh bool, err error) {
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
+	in, fresh, err = c.s.receiver.Publish(p.PacketID, p.QoS)
+	if err == nil && !fresh {
+		c.answerLocked()
+	}
+	return in, fresh, err
+}
+
+// ack notes that the application is done with a message, and answers on the
+// connection of now, which may be another than the message came on.
+func (s *Session) ack(in *session.Incoming) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.receiver.Ack(in)
+	if s.conn != nil && s.conn.err == nil {
+		s.conn.answerLocked()
+	}
+}
+
+// answerLocked writes what is ready. The receiver has counted it down by then,
+// so that the peer's next message is never too early.
+func (c *Conn) answerLocked() {
+	for in := c.s.receiver.Ready(); in != nil; in = c.s.receiver.Ready() {
+		if in.QoS == 1 {
+			c.appendLocked(&packet.Puback{PacketID: in.ID})
+		} else {
+			c.appendLocked(&packet.Pubrec{PacketID: in.ID})
+		}
+	}
+}
+
+// appendLocked appends a packet of our own making, which always encodes.
+func (c *Conn) appendLocked(p packet.Packet) {
+	if c.closing || c.err != nil {
+		return
+	}
+	out, err := p.Append(c.out, c.limits.Version)
+	if err != nil {
+		c.failLocked(err)
+	}
+	c.out = out
+	c.wakeWriter()
+}
+
+// control handles every packet but PUBLISH.
+func (c *Conn) control(header byte, body []byte) error {
+	p, err := packet.Decode(header, body, c.limits.Version)
+	if err != nil {
+		return err
+	}
+	switch p := p.(type) {
+	case *packet.Puback:
+		return c.acknowledged((*packet.Ack)(p), "PUBACK")
+	case *packet.Pubrec:
+		return c.acknowledged((*packet.Ack)(p), "PUBREC")
+	case *packet.Pubcomp:
+		return c.acknowledged((*packet.Ack)(p), "PUBCOMP")
+	case *packet.Pubrel:
+		c.released(p.PacketID)
+		return nil
+	case *packet.Suback:
+		return c.answered(p.PacketID, answer{reasons: p.Reasons, text: p.ReasonString})
+	case *packet.Unsuback:
+		return c.answered(p.PacketID, answer{reasons: p.Reasons, text: p.ReasonString})
+	case *packet.Pingresp:
+		return nil
+	case *packet.Disconnect:
+		if c.limits.Version == mqtt.V5 {
+			return &Refused{connectionRefused, p.Reason, p.ReasonString, p.ServerReference}
+		}
+	}
+	return fmt.Errorf("the broker sent %s: %w", p.Type(), mqtt.ProtocolError)
+}
+
+// acknowledged goes on with a message of ours.
+func (c *Conn) acknowledged(p *packet.Ack, kind string) error {
+	c.s.mu.Lock()
+	x, err := c.exchangeLocked(p, kind)
+	c.resendLocked()
+	c.changedLocked()
+	c.s.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	if x == nil || !x.Ended() {
+		return nil
+	}
+	if p.Reason.Failed() && kind != "PUBCOMP" { // a PUBCOMP can only say that the id is not known any more
+		x.Value.done(&Refused{Packet: "PUBLISH", Reason: p.Reason, Text: p.ReasonString})
+		return nil
+	}
+	x.Value.done(nil)
+	return nil
+}
+
+func (c *Conn) exchangeLocked(p *packet.Ack, kind string) (*session.Exchange[*outgoing], error) {
+	switch kind {
+	case "PUBACK":
+		return c.s.window.Puback(p.PacketID)
+	case "PUBCOMP":
+		return c.s.window.Pubcomp(p.PacketID)
+	}
+	x, err := c.s.window.Pubrec(p.PacketID, p.Reason)
+	switch {
+	case err != nil || x != nil && x.Ended():
+	case x != nil:
+		c.appendLocked(&packet.Pubrel{PacketID: p.PacketID})
+	case !p.Reason.Failed():
+		c.appendLocked(&packet.Pubrel{PacketID: p.PacketID, Reason: mqtt.PacketIDNotFound})
+	}
+	return x, err
+}
+
+// released ends a message of QoS 2 that came to us.
+func (c *Conn) released(id uint16) {
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
+	reason := mqtt.Success
+	if !c.s.receiver.Pubrel(id) {
+		reason = mqtt.PacketIDNotFound
+	}
+	c.appendLocked(&packet.Pubcomp{PacketID: id, Reason: reason})
+}
