@@ -64,8 +64,16 @@ func (s *session) run(ctx context.Context) error {
 	return s.poll()
 }
 
+// flusher is a line whose kernel buffer may hold bytes from before it was opened.
+type flusher interface{ FlushInput() error }
+
 // prepare lets the instrument settle and sends what it must hear once.
 func (s *session) prepare() error {
+	if f, ok := s.line.(flusher); ok {
+		if err := f.FlushInput(); err != nil {
+			return err
+		}
+	}
 	if err := s.discard(time.Now().Add(s.d.p.line.settle)); err != nil {
 		return err
 	}
