@@ -1,0 +1,245 @@
+package broker
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"fieldgate/buffer/clock"
+	"fieldgate/mqtt"
+	"fieldgate/mqtt/packet"
+)
+
+// conn is one network connection.
+//
+//	accepted -> CONNECT taken in -> attached to its session -> closing -> detached
+//
+// One goroutine, serve, reads, handles and detaches; it also owns everything
+// that is not said to be guarded. A writing goroutine exists only while there
+// is something that the socket did not take at once. Other goroutines append
+// to out under the session's lock and then call flush.
+type conn struct {
+	b        *Broker
+	l        *listener
+	nc       net.Conn
+	base     net.Conn        // as accepted, beneath TLS and WebSocket
+	raw      syscall.RawConn // plain TCP and Unix sockets, else nil
+	s        *session        // set once, when CONNECT is accepted
+	in       input
+	version  mqtt.Version
+	since    clock.Stamp
+	keep     time.Duration // one and a half keep-alives, 0: none
+	last     time.Time     // when the last whole packet came
+	routes   map[string]*route
+	aliasIn  []string
+	batch    *batch
+	cert     string     // user name by the client's certificate
+	will     *mqtt.Will // nil: none, or the client took its leave
+	clean    bool       // DISCONNECT came
+	assigned bool       // the client id is ours
+	rate     bucket
+	denied   time.Time // when a refused right was last logged
+
+	storeBroken bool // this batch could not be committed
+	refused     bool // a publish was refused that this version can only refuse by closing
+	wantFill    bool
+	subscribed  []*subscription // new in this batch: their retained messages are due
+
+	// Guarded by session.mu.
+	closing   bool
+	reason    mqtt.ReasonCode
+	out       *buffer       // nil: nothing to send
+	writing   bool          // somebody is sending, and will look at out again
+	flushDue  bool          // a batch will call flush
+	flushed   chan struct{} // the same, until it is closed
+	maxPacket int
+	maxOut    int
+	window    int // deliveries that may be unacknowledged
+	aliasMax  int
+	aliasOut  map[string]uint16
+	held      []*heldAcks   // acknowledgements that wait for slow subscribers, in order
+	heldRoom  chan struct{} // the reader waits until fewer are held
+
+	ended      atomic.Bool   // kick was called: stop handling what comes
+	stopped    chan struct{} // closed with it
+	done       chan struct{} // closed when the connection is detached
+	sentMsgs   atomic.Uint64
+	sentBytes  atomic.Uint64
+	recvMsgs   atomic.Uint64
+	recvBytes  atomic.Uint64
+	writesDone chan struct{} // closed when what was appended before kick has gone out
+}
+
+func newConn(b *Broker, l *listener, nc net.Conn) *conn {
+	c := &conn{
+		b: b, l: l, nc: nc, done: make(chan struct{}), stopped: make(chan struct{}), since: clock.Now(),
+		maxPacket: packet.MaxPacket, maxOut: b.set.Load().maxOut,
+	}
+	switch t := nc.(type) {
+	case *net.TCPConn:
+		c.raw, _ = t.SyscallConn()
+	case *net.UnixConn:
+		c.raw, _ = t.SyscallConn()
+	}
+	c.in.init(c)
+	return c
+}
+
+// serve runs the connection to its end.
+func (c *conn) serve(ctx context.Context) {
+	defer c.nc.Close()
+	until := time.Now().Add(c.b.set.Load().connectTimeout)
+	c.nc.SetDeadline(until)
+	if t, ok := c.nc.(*tls.Conn); ok {
+		if err := c.handshake(ctx, t); err != nil {
+			c.l.handshakeFailed(c.nc, err)
+			return
+		}
+	}
+	connect, err := c.readConnect()
+	if err != nil {
+		c.refuseConnect(err)
+		return
+	}
+	if !c.admit(ctx, connect) {
+		return
+	}
+	err = c.loop(ctx)
+	c.detach(ctx, err)
+	close(c.done)
+	c.linger()
+}
+
+// loop handles packets until the connection ends.
+func (c *conn) loop(ctx context.Context) error {
+	c.last = time.Now()
+	if err := c.handleAll(ctx); err != nil { // what came behind CONNECT
+		return err
+	}
+	late := true
+	for {
+		if err := c.setDeadline(late); err != nil {
+			return err
+		}
+		err := c.in.read()
+		late = err != nil && isTimeout(err)
+		switch {
+		case c.ended.Load():
+			return net.ErrClosed
+		case late && c.keep > 0 && time.Since(c.last) >= c.keep:
+			c.kick(mqtt.KeepAliveTimeout, "")
+			return mqtt.KeepAliveTimeout
+		case late && !c.l.websocket():
+			continue
+		case err != nil:
+			return err
+		}
+		if err := c.handleAll(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// setDeadline sets when the next read gives up. On a socket the deadline is
+// moved only once it has passed, not with every packet, because moving it costs
+// more than handling a packet does. On WebSocket its passing ends the
+// connection, so there it is moved each time.
+func (c *conn) setDeadline(late bool) error {
+	if c.keep == 0 && !late || !late && !c.l.websocket() {
+		return nil
+	}
+	until := time.Time{}
+	if c.keep > 0 {
+		until = c.last.Add(c.keep)
+	}
+	if err := c.nc.SetReadDeadline(until); err != nil {
+		return err
+	}
+	if c.ended.Load() { // kick has set one of its own, perhaps before ours
+		return net.ErrClosed
+	}
+	return nil
+}
+
+// handleAll handles the whole packets that have been read, as one batch.
+func (c *conn) handleAll(ctx context.Context) error {
+	bt := c.batch
+	packets := 0
+	var failure error
+	for failure == nil && !c.ended.Load() {
+		header, body, n, err := packet.Split(c.in.data, c.l.maxPacket())
+		if err != nil {
+			failure = err
+			break
+		}
+		if n == 0 {
+			break
+		}
+		c.in.data = c.in.data[n:]
+		packets++
+		failure = c.handle(ctx, header, body)
+	}
+	if packets > 0 {
+		c.last = time.Now()
+		n := c.in.takeCount()
+		c.recvBytes.Add(n)
+		c.b.stats.bytesReceived.Add(n)
+	}
+	bt.finish(ctx)
+	if c.wantFill {
+		c.s.fill(bt)
+		bt.flush()
+	}
+	broken := c.storeBroken && (c.version != mqtt.V5 || bt.vital) || c.refused
+	bt.reset()
+	if failure != nil {
+		c.fail(failure)
+		return failure
+	}
+	if broken {
+		c.kick(mqtt.ImplementationSpecificError, errUnacked.Error())
+		return errUnacked
+	}
+	c.storeBroken = false
+	c.rate.wait(ctx, c.l.maxRate(), packets)
+	return c.waitHeld(ctx)
+}
+
+// handle handles one packet.
+func (c *conn) handle(ctx context.Context, header byte, body []byte) error {
+	c.b.stats.messagesReceived.Add(1)
+	if packet.TypeOf(header) == packet.TypePublish {
+		return c.onPublish(header, body)
+	}
+	p, err := packet.Decode(header, body, c.version)
+	if err != nil {
+		return err
+	}
+	switch p := p.(type) {
+	case *packet.Puback:
+		c.onAck(packet.TypePuback, p.PacketID, p.Reason)
+	case *packet.Pubrec:
+		c.onAck(packet.TypePubrec, p.PacketID, p.Reason)
+	case *packet.Pubcomp:
+		c.onAck(packet.TypePubcomp, p.PacketID, p.Reason)
+	case *packet.Pubrel:
+		c.onPubrel(p.PacketID)
+	case *packet.Subscribe:
+		return c.onSubscribe(p)
+	case *packet.Unsubscribe:
+		c.onUnsubscribe(p)
+	case *packet.Pingreq:
+		c.batch.raw, _ = (&packet.Pingresp{}).Append(c.batch.raw, c.version)
+	case *packet.Disconnect:
+		return c.onDisconnect(p)
+	case *packet.Auth:
+		// Without an authentication method in CONNECT there is nothing to go on with [MQTT-4.12.0-7].
+		return &packet.Error{Reason: mqtt.ProtocolError, Packet: packet.TypeAuth, Text: "no authentication method was agreed on"}
+	default:
+		return &packet.Error{Reason: mqtt.ProtocolError, Packet: packet.TypeOf(header), Text: "not from a client, or not now"}
+	}
+	return nil
+}
