@@ -51,6 +51,8 @@ type Cursor struct {
 	// uncertain: the counters may be too low (damage, acknowledgements that
 	// were forgotten), so zero does not prove that nothing is stored.
 	uncertain bool
+	missing   int64 // was stored in a damaged file and was not found in it yet
+	adopted   bool  // knows what the counters of a damaged file say
 	reading   bool  // Next was called since the last tick
 	lowLimit  int64 // stored bytes when the disk ran low
 	offered   uint64

@@ -58,7 +58,8 @@ func (c *Cursor) appendLocked(dst []byte) []byte {
 	for class := range classes {
 		cut = cut || len(c.acked[class]) > maxSpans
 	}
-	dst = append(dst, byte(c.bit), flag(c.retired, 1)|flag(cut, 2))
+	dst = append(dst, byte(c.bit), flag(c.retired, 1)|flag(cut, 2)|flag(c.adopted, 4))
+	dst = binary.AppendUvarint(dst, uint64(max(c.missing, 0)))
 	for class := range classes {
 		dst = binary.AppendUvarint(dst, uint64(c.stored[class]))
 		dst = binary.AppendUvarint(dst, uint64(c.bytes[class]))
@@ -108,7 +109,8 @@ func (b *Buffer) readCursor(r *wireReader) (*Cursor, error) {
 		return nil, errShort
 	}
 	c := newCursor(b, name, bit)
-	c.retired, c.uncertain = flags&1 != 0, flags&2 != 0
+	c.retired, c.uncertain, c.adopted = flags&1 != 0, flags&2 != 0, flags&4 != 0
+	c.missing = int64(r.uvarint())
 	for class := range classes {
 		c.stored[class], c.bytes[class] = int64(r.uvarint()), int64(r.uvarint())
 		c.waiting[class] = c.stored[class]
@@ -140,5 +142,38 @@ func (b *Buffer) adoptLocked(cursors []*Cursor) {
 			b.active |= 1 << c.bit
 		}
 		c.markLocked()
+	}
+}
+
+// encodeNamesLocked writes which upstream has which bit, for state.db: it
+// finds the owners of segments again when queue.db has lost its counters.
+func (b *Buffer) encodeNamesLocked() []byte {
+	var dst []byte
+	for _, c := range b.cursors {
+		if c != nil {
+			dst = appendString(append(dst, byte(c.bit)), c.name)
+		}
+	}
+	return seal(dst)
+}
+
+// restoreNamesLocked makes the cursors that the counters do not know.
+func (b *Buffer) restoreNamesLocked(table []byte) {
+	body, err := unseal(table)
+	if err != nil {
+		return
+	}
+	r := wireReader{buf: body}
+	for len(r.buf) > 0 {
+		bit, name := int(r.byte()), r.string()
+		if r.err != nil || bit > 63 {
+			return
+		}
+		if b.cursors[bit] == nil && !b.knowsLocked(name) {
+			c := newCursor(b, name, bit)
+			c.retired, c.adopted = true, !b.damaged
+			c.markLocked()
+			b.cursors[bit] = c
+		}
 	}
 }

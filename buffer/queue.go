@@ -123,6 +123,7 @@ type Buffer struct {
 	badSegs  []uint64        // damaged segments that a reader found
 	fault    error           // an error that a reader met; the writer repairs
 	lowDisk  bool            // less than min_free is left
+	damaged  bool            // this start found queue.db damaged
 	salvage  bool            // a damaged file is being searched: absence proves nothing
 	stats    counters
 }
@@ -397,8 +398,18 @@ func (b *Buffer) Upstreams(names []string) error {
 		}
 	}
 	b.dirty = true
+	table := b.encodeNamesLocked()
 	b.mu.Unlock()
-	return b.call(func() error { return b.w.flush() })
+	if err := b.state.Put(keyNames, table); err != nil {
+		return err
+	}
+	return b.call(func() error {
+		if b.w.salvager == nil {
+			b.w.startSalvage()
+		}
+		b.w.flush() // what cannot be stored now is stored later
+		return nil
+	})
 }
 
 // ensureLocked finds or makes the cursor of a name.
@@ -416,6 +427,7 @@ func (b *Buffer) ensureLocked(name string) (*Cursor, error) {
 		return nil, fmt.Errorf("upstream %s: the queue knows 64 upstreams already; drop one that is gone with: fieldgate queue drop NAME", name)
 	}
 	c := newCursor(b, name, free)
+	c.adopted = !b.damaged
 	c.markLocked()
 	b.cursors[free] = c
 	return c, nil

@@ -73,10 +73,13 @@ func (w *writer) replaceLocked(cause error) error {
 	b.diskHigh = [classes]uint64{}
 	for _, c := range b.cursors {
 		if c != nil {
-			c.rewindLocked()
+			c.forgetStoredLocked()
 		}
 	}
+	b.dirty = true
 	b.mu.Unlock()
+	w.todo = [classes]spans{}
+	w.startSalvage()
 	return nil
 }
 
@@ -101,7 +104,7 @@ func (b *Buffer) moveAsideLocked(cause error) error {
 func moveAside(path string) (string, error) {
 	for n := 1; ; n++ {
 		to := badName(path, n)
-		if exists(to) || exists(to+"-wal") {
+		if exists(to) || exists(to+"-wal") || exists(to+salvageDone) {
 			continue
 		}
 		// The log goes first: a power cut between the two leaves a database

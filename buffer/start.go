@@ -56,6 +56,9 @@ func (b *Buffer) start() error {
 	b.epoch = max(m.epoch, state.epoch) + 1
 	b.serial = m.serial
 	b.adoptLocked(m.cursors)
+	if b.damaged {
+		b.restoreNamesLocked(state.names)
+	}
 	b.mu.Unlock()
 	b.w.measure()
 	if err := b.firstCommitLocked(); err != nil {
@@ -102,6 +105,9 @@ func (b *Buffer) openQueueLocked() (m meta, table []boot, err error) {
 		if err := b.moveAsideLocked(err); err != nil {
 			return m, nil, err
 		}
+		b.mu.Lock()
+		b.damaged = true
+		b.mu.Unlock()
 	}
 }
 

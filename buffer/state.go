@@ -40,6 +40,7 @@ type State struct {
 	db    db
 	boots []boot // as stored, until start
 	epoch uint32 // as stored
+	names []byte // as stored
 
 	urgent chan struct{}
 	quit   chan struct{}

@@ -14,6 +14,7 @@ import (
 const (
 	keyBoots = "boots"
 	keyEpoch = "epoch"
+	keyNames = "upstreams"
 )
 
 // openState opens state.db and starts its writer. Damage leads to a new file.
@@ -51,7 +52,7 @@ func openState(path string, b *Buffer) (*State, error) {
 // readIndexLocked reads what memory keeps: the sessions' counters, the epoch
 // and the boots.
 func (s *State) readIndexLocked() error {
-	err := s.db.queryLocked("SELECT k, v FROM kv WHERE k IN (?, ?)", func(scan func(...any) error) error {
+	err := s.db.queryLocked("SELECT k, v FROM kv WHERE k IN (?, ?, ?)", func(scan func(...any) error) error {
 		var k string
 		var v []byte
 		if err := scan(&k, &v); err != nil {
@@ -60,13 +61,15 @@ func (s *State) readIndexLocked() error {
 		switch k {
 		case keyBoots:
 			s.boots = decodeBoots(v)
+		case keyNames:
+			s.names = v
 		case keyEpoch:
 			if n, used := binary.Uvarint(v); used > 0 && n <= maxEpoch {
 				s.epoch = uint32(n)
 			}
 		}
 		return nil
-	}, keyBoots, keyEpoch)
+	}, keyBoots, keyEpoch, keyNames)
 	if err != nil {
 		return err
 	}

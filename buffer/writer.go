@@ -19,6 +19,7 @@ type writer struct {
 	lastTick    time.Time
 	lastShrink  time.Time
 	shrinkPause time.Duration
+	salvager    *salvager
 	closeErr    error
 
 	fileBytes atomic.Int64
@@ -396,8 +397,10 @@ func (w *writer) giveUp(err error, wait time.Duration, text string) error {
 // close commits what is left and closes both databases.
 func (w *writer) close() {
 	b := w.b
+	w.stopSalvage()
 	w.retryAt = time.Time{}
 	err := w.flush()
+	w.stopSalvage() // the last commit may have found damage
 	b.db.mu.Lock()
 	if err == nil {
 		err = b.db.txLocked(func() error {

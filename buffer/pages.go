@@ -1,0 +1,225 @@
+package buffer
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+)
+
+// pageFile reads the pages of a database that SQLite will not open any more:
+// the file itself and, over it, the pages of its log. It needs no header, no
+// tree and no order; what it finds proves itself by a checksum of ours.
+type pageFile struct {
+	db, wal *os.File
+	pages   int64
+	logged  map[int64][]int64 // page number (1-based) -> offsets in the log, oldest first
+}
+
+const (
+	pageSize       = 4096
+	walHeader      = 32
+	walFrameHeader = 24
+	leafTable      = 0x0d // SQLite file format §1.6: a leaf of a table
+)
+
+func openPages(path string) (*pageFile, error) {
+	f, err := os.Open(path)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("open damaged database: %w", err)
+	}
+	p := &pageFile{db: f, logged: make(map[int64][]int64)}
+	if f != nil {
+		p.pages = fileSize(path) / pageSize
+	}
+	if wal, err := os.Open(path + "-wal"); err == nil {
+		p.wal = wal
+		p.indexLog(fileSize(path + "-wal"))
+	}
+	return p, nil
+}
+
+// indexLog notes where each page lies in the log. Whether a frame was
+// committed is not asked: a segment is whole or it is not.
+func (p *pageFile) indexLog(size int64) {
+	var h [walFrameHeader]byte
+	for off := int64(walHeader); off+walFrameHeader+pageSize <= size; off += walFrameHeader + pageSize {
+		if _, err := p.wal.ReadAt(h[:], off); err != nil {
+			return
+		}
+		n := int64(binary.BigEndian.Uint32(h[:4]))
+		if n == 0 || n > 1<<31 {
+			continue
+		}
+		p.logged[n] = append(p.logged[n], off+walFrameHeader)
+	}
+}
+
+func (p *pageFile) close() {
+	for _, f := range []*os.File{p.db, p.wal} {
+		if f != nil {
+			f.Close()
+		}
+	}
+}
+
+// page reads the newest copy of a page that is numbered from 1.
+func (p *pageFile) page(n int64, buf []byte) bool {
+	if at := p.logged[n]; len(at) > 0 {
+		_, err := p.wal.ReadAt(buf, at[len(at)-1])
+		return err == nil
+	}
+	return p.inFile(n, buf)
+}
+
+func (p *pageFile) inFile(n int64, buf []byte) bool {
+	if p.db == nil || n < 1 || n > p.pages {
+		return false
+	}
+	_, err := p.db.ReadAt(buf, (n-1)*pageSize)
+	return err == nil || errors.Is(err, io.ErrUnexpectedEOF)
+}
+
+// each calls f with every copy of every page there is, log and file.
+func (p *pageFile) each(f func(page []byte) error) error {
+	buf := make([]byte, pageSize)
+	for n := int64(1); n <= p.pages; n++ {
+		if p.inFile(n, buf) {
+			if err := f(buf); err != nil {
+				return err
+			}
+		}
+	}
+	for _, at := range p.logged {
+		for _, off := range at {
+			if _, err := p.wal.ReadAt(buf, off); err != nil {
+				continue
+			}
+			if err := f(buf); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// rows calls f with the record of every cell that a leaf page seems to hold.
+// Cells are found through the page's own pointers; one that points nowhere is
+// passed over.
+func (p *pageFile) rows(page []byte, f func(id int64, record []byte)) {
+	start := 0
+	if string(page[:15]) == "SQLite format 3" {
+		start = 100 // the first page begins with the file's header
+	}
+	if page[start] != leafTable {
+		return
+	}
+	cells := int(binary.BigEndian.Uint16(page[start+3:]))
+	for i := range cells {
+		at := start + 8 + 2*i
+		if at+2 > pageSize {
+			return
+		}
+		cell := int(binary.BigEndian.Uint16(page[at:]))
+		if cell < start+8 || cell >= pageSize-4 {
+			continue
+		}
+		size, n := sqliteVarint(page[cell:])
+		id, k := sqliteVarint(page[cell+n:])
+		if n == 0 || k == 0 || size > maxSegmentBytes+1<<16 || id < 0 {
+			continue
+		}
+		if record := p.payload(page, cell+n+k, int(size)); record != nil {
+			f(id, record)
+		}
+	}
+}
+
+// payload gathers a record from its cell and its overflow pages (SQLite file
+// format §1.6, "Cell Payload Overflow Pages").
+func (p *pageFile) payload(page []byte, at, size int) []byte {
+	const usable = pageSize
+	const maxLocal = usable - 35
+	const minLocal = (usable-12)*32/255 - 23
+	local := size
+	if size > maxLocal {
+		local = minLocal + (size-minLocal)%(usable-4)
+		if local > maxLocal {
+			local = minLocal
+		}
+	}
+	if local < 0 || at+local > pageSize {
+		return nil
+	}
+	out := append(make([]byte, 0, size), page[at:at+local]...)
+	if local == size {
+		return out
+	}
+	if at+local+4 > pageSize {
+		return nil
+	}
+	next := int64(binary.BigEndian.Uint32(page[at+local:]))
+	buf := make([]byte, pageSize)
+	for len(out) < size {
+		if !p.page(next, buf) {
+			return nil
+		}
+		out = append(out, buf[4:4+min(size-len(out), usable-4)]...)
+		next = int64(binary.BigEndian.Uint32(buf))
+	}
+	return out
+}
+
+// sqliteVarint reads a variable-length integer of SQLite; n is 0 where there
+// is none.
+func sqliteVarint(b []byte) (v int64, n int) {
+	for n < 9 && n < len(b) {
+		c := b[n]
+		n++
+		if n == 9 {
+			return v<<8 | int64(c), n
+		}
+		v = v<<7 | int64(c&0x7f)
+		if c < 0x80 {
+			return v, n
+		}
+	}
+	return 0, 0
+}
+
+// columns takes a record of SQLite apart (SQLite file format §2.1). Blobs and
+// texts are views; integers and NULLs are nil.
+func columns(record []byte) (out [][]byte, ok bool) {
+	size, n := sqliteVarint(record)
+	if n == 0 || size < int64(n) || size > int64(len(record)) || size > 64 {
+		return nil, false
+	}
+	types, data := record[n:size], record[size:]
+	for len(types) > 0 {
+		t, k := sqliteVarint(types)
+		if k == 0 || t < 0 || len(out) > 8 {
+			return nil, false
+		}
+		types = types[k:]
+		length := int64(0)
+		switch {
+		case t >= 12:
+			length = (t - 12) / 2
+		case t <= 9:
+			length = int64([...]int{0, 1, 2, 3, 4, 6, 8, 8, 0, 0}[t])
+		default:
+			return nil, false
+		}
+		if length > int64(len(data)) {
+			return nil, false
+		}
+		if t >= 12 {
+			out = append(out, data[:length:length])
+		} else {
+			out = append(out, nil)
+		}
+		data = data[length:]
+	}
+	return out, true
+}
