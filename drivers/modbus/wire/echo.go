@@ -15,8 +15,6 @@ type echoState struct {
 	yes   bool
 }
 
-func (e *echoState) reset(cfg Config) { *e = echoState{mode: cfg.Echo} }
-
 // unknown reports that a write's echo could not be told from its answer.
 func (e *echoState) unknown() bool { return e.mode == EchoAuto && !e.known }
 

@@ -70,6 +70,9 @@ func (l *Line) Do(ctx context.Context, req Request) (Reply, error) {
 	if err != nil {
 		return Reply{}, err
 	}
+	if req.Unit == 0 && l.framer != nil && reads(req.Function) {
+		return Reply{}, fmt.Errorf("%w: nobody answers a broadcast (unit 0) on a serial line", ErrRequest)
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(l.ctx, func() { cancel(ErrClosed) })()

@@ -43,8 +43,9 @@ func TestFunctions(t *testing.T) {
 				s := &server.Server{Units: map[byte]server.Bank{1: m}, Identity: [3]string{"Acme", "meter", "v1"},
 					Functions: map[byte]func(byte, []byte) ([]byte, error){0x42: func(_ byte, d []byte) ([]byte, error) { return append(d, 6, 7), nil }}}
 				l := serve(t, kind, s)
-				tc.req.Unit = 1
-				reply, err := do(t, l, tc.req)
+				req := tc.req
+				req.Unit = 1
+				reply, err := do(t, l, req)
 				if err != nil {
 					t.Fatal(err)
 				}

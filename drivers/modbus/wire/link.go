@@ -74,7 +74,9 @@ func (l *Line) open(ctx context.Context, now bool) error {
 	l.conn = conn
 	l.rx = l.rx[:0]
 	l.active, l.deaf = time.Now(), 0
-	l.echo.reset(l.cfg)
+	if !l.link.everOpen || l.cfg.Kind.serial() {
+		l.echo = echoState{mode: l.cfg.Echo} // another adapter may be plugged in now
+	}
 	l.link.proven = false
 	l.stats.opened(l.link.everOpen, latencyOf(conn))
 	if l.link.err != nil || !l.link.everOpen {

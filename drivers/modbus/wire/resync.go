@@ -90,15 +90,22 @@ func (l *Line) nameLate() {
 		if !f.ok {
 			break
 		}
-		l.late(f.frame)
+		if !l.owed(f.frame) {
+			l.stats.late(0, false)
+		}
 		rest = rest[f.end:]
 	}
 	l.rx = l.rx[:0]
 }
 
-func (l *Line) late(f frame) {
+// owed reports whether a frame answers an earlier request; it is crossed off
+// and counted.
+func (l *Line) owed(f frame) bool {
 	since, known := l.pending.answered(f)
-	l.stats.late(since, known)
+	if known {
+		l.stats.late(since, true)
+	}
+	return known
 }
 
 // appendBounded keeps the newest maxReceive bytes.

@@ -23,11 +23,20 @@ var kinds = []wire.Kind{wire.RTU, wire.ASCII, wire.TCP, wire.RTUOverTCP}
 // streams are the kinds without transaction numbers.
 var streams = []wire.Kind{wire.RTU, wire.ASCII, wire.RTUOverTCP}
 
-// serve runs a device until the test ends and gives a line to it. The line's
-// waits are short so that tests are, and never asserted.
+// patience is the line's time-out in tests: a loaded machine must not turn a
+// good answer into a time-out. Requests that are meant to fail are short.
+const patience = 20 * time.Second
+
+// short gives a request little time.
+func short(req wire.Request) wire.Request {
+	req.Timeout = 80 * time.Millisecond
+	return req
+}
+
+// serve runs a device until the test ends and gives a line to it.
 func serve(t testing.TB, kind wire.Kind, s *server.Server, change ...func(*wire.Config)) *wire.Line {
 	t.Helper()
-	cfg := wire.Config{Name: "test", Kind: kind, Timeout: 150 * time.Millisecond, LateGuard: 60 * time.Millisecond,
+	cfg := wire.Config{Name: "test", Kind: kind, Timeout: patience, LateGuard: 60 * time.Millisecond,
 		BusyPause: 5 * time.Millisecond, ReconnectMin: 5 * time.Millisecond, ReconnectMax: 20 * time.Millisecond, Baud: 115200}
 	if kind == wire.RTU || kind == wire.ASCII {
 		dev := porttest.New(t)
@@ -127,7 +136,7 @@ func write(address, value uint16) wire.Request {
 // do is Do within a generous time.
 func do(t testing.TB, l *wire.Line, req wire.Request) (wire.Reply, error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
 	defer cancel()
 	return l.Do(ctx, req)
 }
@@ -170,12 +179,18 @@ func checkValues(t testing.TB, address, quantity uint16, data []byte) {
 	}
 }
 
-// each runs a test for every kind and looks for goroutines left behind.
+// each runs a test for every kind side by side, and then looks for goroutines
+// left behind.
 func each(t *testing.T, kinds []wire.Kind, test func(t *testing.T, kind wire.Kind)) {
 	before := runtime.NumGoroutine()
-	for _, kind := range kinds {
-		t.Run(kind.String(), func(t *testing.T) { test(t, kind) })
-	}
+	t.Run("over", func(t *testing.T) {
+		for _, kind := range kinds {
+			t.Run(kind.String(), func(t *testing.T) {
+				t.Parallel()
+				test(t, kind)
+			})
+		}
+	})
 	noneLeft(t, before)
 }
 

@@ -10,45 +10,56 @@ type search struct {
 	req    Request
 	framer framer
 	strip  strip
+	owed   func(frame) bool // whether a frame answers an earlier request; it is crossed off
 
 	data   []byte      // of the answer, as Reply has it
 	misfit *ReplyError // an answer of our unit that does not fit
 	last   found       // of the last look, for the verdict
-	from   int
+	from   int         // what stands before it has been judged
 }
 
 // look returns the answer once it is there. The error is a refusal; a frame
-// that is not the answer is remembered and skipped, for the answer may follow.
+// that is not the answer is judged once and skipped, for the answer may follow.
+// buf is what it was the last time, and more.
 func (s *search) look(buf []byte) (found, error) {
 	at, wait := s.strip.from(buf)
 	if wait {
 		s.last = found{}
 		return found{}, nil
 	}
-	for s.from = at; ; {
-		f := s.framer.find(buf[at:], s.req.wanted)
+	s.from = max(s.from, at)
+	for {
+		f := s.framer.find(buf[s.from:], s.req.wanted)
 		s.last = f
 		if !f.ok {
 			return f, nil
 		}
-		f.start += at
-		f.end += at
-		if f.isException() {
-			if len(f.data) == 1 {
-				return f, &Exception{Function: s.req.Function, Code: f.data[0]}
-			}
-			s.misfit = replyErrorf("an exception with %d bytes", len(f.data))
-		} else if data, misfit := s.req.check(f.data); misfit == nil {
-			s.data = data
-			if len(f.data) == s.req.replySize() {
-				f.quiet = false // as long as it must be
-			}
-			return f, nil
-		} else {
-			s.misfit = misfit
+		f.start += s.from
+		f.end += s.from
+		if f.isException() && len(f.data) == 1 {
+			return f, &Exception{Function: s.req.Function, Code: f.data[0]}
 		}
-		at = f.end
+		if s.accept(&f) {
+			return f, nil
+		}
+		s.from = f.end
 	}
+}
+
+// accept judges a frame of our unit and function.
+func (s *search) accept(f *found) bool {
+	misfit := replyErrorf("an exception with %d bytes", len(f.data))
+	if !f.isException() {
+		if s.data, misfit = s.req.check(f.data); misfit == nil {
+			// As long as it must be: nothing of it can still be missing.
+			f.quiet = f.quiet && len(f.data) != s.req.replySize()
+			return true
+		}
+	}
+	if !s.owed(f.frame) {
+		s.misfit = misfit
+	}
+	return false
 }
 
 // spoilt reports that what came is as long as the answer and wrong: only

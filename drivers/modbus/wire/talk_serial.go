@@ -46,14 +46,14 @@ func (l *Line) write(ctx context.Context, req Request, tx []byte, o *outcome) er
 		return nil
 	}
 	o.end = time.Now()
-	l.markDirty()
-	if errors.Is(err, os.ErrDeadlineExceeded) && context.Cause(ctx) == nil {
-		err = fmt.Errorf("it takes no bytes: flow control, or a dead adapter? (%w)", err)
-	}
-	if cause := context.Cause(ctx); cause != nil {
-		// A part may have left: the unit must not see the next request as its end.
-		l.pending.add(req)
-		return cause
+	l.markDirty() // a part may have left: the unit must not see the next request as its end
+	l.pending.add(req)
+	switch {
+	case context.Cause(ctx) != nil:
+		return context.Cause(ctx)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		_ = l.lost(err)
+		return fmt.Errorf("%w: it takes no bytes: flow control, or a dead adapter?", ErrGone) // not worth a second try at once
 	}
 	return l.lost(err)
 }
@@ -85,7 +85,7 @@ func (l *Line) broadcast(ctx context.Context, o *outcome) error {
 func (l *Line) receive(ctx context.Context, req Request, o *outcome) error {
 	size := max(req.replySize(), 0)
 	deadline := l.active.Add(l.timeout(req) + l.cfg.onWire(l.framer.size(size)))
-	s := search{req: req, framer: l.framer, strip: l.echo.stripper(req, o.tx)}
+	s := search{req: req, framer: l.framer, strip: l.echo.stripper(req, o.tx), owed: l.owed}
 	l.rx = l.rx[:0]
 	last := o.start
 	for {
