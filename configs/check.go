@@ -2,6 +2,7 @@ package configs
 
 import (
 	"strconv"
+	"strings"
 
 	"fieldgate/configs/conf"
 	"fieldgate/configs/tree"
@@ -17,7 +18,7 @@ type validator interface{ Validate(bad conf.Bad) }
 // tree, and a key that is not there is reported at the table it is missing from.
 func (l *loader) bad(prefix string) conf.Bad {
 	at := conf.Bad(func(p conf.Problem) {
-		if l.settled[p.Key] {
+		if l.known(p.Key) {
 			return
 		}
 		v, whole := l.root.find(steps(p.Key))
@@ -37,6 +38,20 @@ func (l *loader) bad(prefix string) conf.Bad {
 		return at
 	}
 	return at.Under(prefix)
+}
+
+// known reports a key whose value was refused when it was read, so that what
+// its section says of it, or of what is below it, is no news.
+func (l *loader) known(key string) bool {
+	if l.settled[key] {
+		return true
+	}
+	for i := len(key) - 1; i > 0; i-- {
+		if (key[i] == '.' || key[i] == '[') && l.wrong[key[:i]] {
+			return true
+		}
+	}
+	return false
 }
 
 // validate asks a section, if it can tell. section is a pointer.
@@ -89,7 +104,9 @@ func (l *loader) checkBuses() {
 	bad := l.bad("")
 	modbus.Check(l.file.Bus, l.file.Device, func(p conf.Problem) {
 		missing := p.Code == "E0304" && l.broken
-		if !missing && !l.reported(p.Key) {
+		device := strings.TrimSuffix(p.Key, ".unit")
+		twin := p.Code == "W0346" && (l.reported(device+".name") || l.reported(device+".bus"))
+		if !missing && !twin && !l.reported(p.Key) {
 			bad(p)
 		}
 	})

@@ -69,15 +69,15 @@ var brokerCodes = []codeText{}
 
 // serialCodes are about serial instruments.
 var serialCodes = []codeText{
-	{"E0501", "missing key of an instrument", "The instrument cannot be read without this key; the text of the error shows an example."},
-	{"E0502", "unknown word of an instrument", "The key takes one of a few words; the nearest is shown."},
-	{"E0503", "cannot be read", "Bytes are written in hex, \"AA C0\"; paths as a.b[0]; deadbands as 0.2 or \"0.5%\"."},
-	{"E0504", "number out of place", "A position, length or count is outside of what the frame or the line allows."},
-	{"E0505", "key without effect", "The key does not go with the frame, check or content of this instrument."},
-	{"E0506", "pattern", "The regular expression does not compile. The syntax is RE2; groups are named (?P<name>…)."},
-	{"E0507", "name taken twice", "Two tags or two requests of an instrument have the same name."},
-	{"E0508", "line settings", "port, baud or mode cannot be those of a serial line."},
-	{"E0509", "{check} without a check", "A request holds {check}, but the instrument has no check whose kind could be used."},
-	{"W0501", "polls too fast", "The request and its answer take longer on the line than the time between two requests."},
-	{"W0502", "gap too short", "The silence that ends a frame is shorter than what a USB adapter adds between bytes of one frame."},
+	{"E0421", "missing key of an instrument", "The instrument cannot be read without this key; the text of the error shows an example."},
+	{"E0422", "unknown word of an instrument", "The key takes one of a few words; the nearest is shown."},
+	{"E0423", "cannot be read", "Bytes are written in hex, \"AA C0\"; paths as a.b[0]; deadbands as 0.2 or \"0.5%\"."},
+	{"E0424", "number out of place", "A position, length or count is outside of what the frame or the line allows."},
+	{"E0425", "key without effect", "The key does not go with the frame, check or content of this instrument."},
+	{"E0426", "pattern", "The regular expression does not compile. The syntax is RE2; groups are named (?P<name>…)."},
+	{"E0427", "name taken twice", "Two tags or two requests of an instrument have the same name."},
+	{"E0428", "line settings", "port, baud or mode cannot be those of a serial line."},
+	{"E0429", "{check} without a check", "A request holds {check}, but the instrument has no check whose kind could be used."},
+	{"W0421", "stale before the next request", "stale_after is shorter than the time between two requests, so the values would turn stale in between."},
+	{"W0422", "gap too short", "The silence that ends a frame is shorter than what a USB adapter adds between bytes of one frame."},
 }

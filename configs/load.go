@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strings"
 
 	"fieldgate/configs/conf"
 	"fieldgate/configs/tree"
@@ -46,6 +47,7 @@ type loader struct {
 	places  []place
 	secrets []string
 	settled map[string]bool // keys whose value was refused already: that they are missing then is no news
+	wrong   map[string]bool // keys of a wrong type: nothing below them is news
 	broken  bool            // a file could not be read or parsed: what is missing may be in it
 }
 
@@ -82,6 +84,7 @@ func newLoader(o Options) *loader {
 		order:  map[*source]int{},
 
 		settled: map[string]bool{},
+		wrong:   map[string]bool{},
 	}
 }
 
@@ -208,6 +211,10 @@ func (l *loader) conclude() {
 	for _, p := range l.report.Problems {
 		if !p.Warning() {
 			l.settled[p.Key] = true
+		}
+		if p.Code == "E0104" {
+			l.wrong[p.Key] = true
+			l.broken = l.broken || !strings.Contains(p.Key, ".") // a whole section was not read
 		}
 	}
 	if l.file.Gateway.ID == "" {
