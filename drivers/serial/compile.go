@@ -117,9 +117,9 @@ func (k *compiler) problemf(key, code, format string, args ...any) {
 func (k *compiler) checkName(key, name string) {
 	switch {
 	case name == "":
-		k.problemf(key, "E0501", `the name is missing; it becomes a level of the topic: name = "scale1"`)
+		k.problemf(key, "E0421", `the name is missing; it becomes a level of the topic: name = "scale1"`)
 	case strings.ContainsAny(name, "/+#\x00"):
-		k.problemf(key, "E0505", `name %q has one of / + #, which mean something else in topics; use letters, digits, - and _`, name)
+		k.problemf(key, "E0425", `name %q has one of / + #, which mean something else in topics; use letters, digits, - and _`, name)
 	}
 }
 
@@ -129,25 +129,25 @@ func (k *compiler) compileLine() {
 	address, isTCP := strings.CutPrefix(k.c.Port, "tcp://")
 	switch {
 	case k.c.Port == "":
-		k.problemf("port", "E0501", `the port is missing; "fieldgate ports" lists them, or write tcp://host:port for a serial server`)
+		k.problemf("port", "E0421", `the port is missing; "fieldgate ports" lists them, or write tcp://host:port for a serial server`)
 	case isTCP:
 		l.tcp = address
 		if host, number, ok := strings.Cut(address, ":"); !ok || host == "" || !isDigits(number[strings.LastIndexByte(number, ':')+1:]) {
-			k.problemf("port", "E0508", `%q is not the address of a serial server; write tcp://host:port`, k.c.Port)
+			k.problemf("port", "E0428", `%q is not the address of a serial server; write tcp://host:port`, k.c.Port)
 		}
 	case strings.Contains(k.c.Port, "://"):
-		k.problemf("port", "E0508", `%q is not a port; write a path as /dev/serial/by-id/… or tcp://host:port`, k.c.Port)
+		k.problemf("port", "E0428", `%q is not a port; write a path as /dev/serial/by-id/… or tcp://host:port`, k.c.Port)
 	}
 	l.port = port.Config{Path: k.c.Port, Baud: DefaultBaud, DTR: k.c.DTR}
 	if k.c.Baud != 0 {
 		l.port.Baud = k.c.Baud
 	}
 	if l.port.Baud < 50 || l.port.Baud > 4_000_000 {
-		k.problemf("baud", "E0508", "%d is not a speed of a serial line; 50 to 4000000, mostly 9600", k.c.Baud)
+		k.problemf("baud", "E0428", "%d is not a speed of a serial line; 50 to 4000000, mostly 9600", k.c.Baud)
 	}
 	mode, err := port.ParseMode(k.c.Mode)
 	if err != nil {
-		k.problem("mode", "E0508", err)
+		k.problem("mode", "E0428", err)
 	}
 	l.port.Mode = mode
 }
@@ -164,7 +164,7 @@ func (k *compiler) compileTransform() {
 
 func (k *compiler) checkByte(key string, n int) {
 	if n < 0 || n > 255 {
-		k.problemf(key, "E0504", "%d is not a byte; 0 to 255", n)
+		k.problemf(key, "E0424", "%d is not a byte; 0 to 255", n)
 	}
 }
 
@@ -174,9 +174,9 @@ func (k *compiler) span(key string, r []int) span {
 	case len(r) == 0:
 		return span{}
 	case len(r) != 2:
-		k.problemf(key, "E0504", "a range is two positions; the first byte and the one behind the last, as [2, -2]")
+		k.problemf(key, "E0424", "a range is two positions; the first byte and the one behind the last, as [2, -2]")
 	case r[1] == 0, r[1] < r[0] && (r[0] < 0) == (r[1] < 0):
-		k.problemf(key, "E0504", "the range [%d, %d] is empty; negative positions count from the end of the frame", r[0], r[1])
+		k.problemf(key, "E0424", "the range [%d, %d] is empty; negative positions count from the end of the frame", r[0], r[1])
 	default:
 		return span{r[0], r[1]}
 	}
@@ -197,7 +197,7 @@ func (k *compiler) compileRequests() {
 		k.compileRequest(fmt.Sprintf("requests[%d]", i), r)
 	}
 	if k.kind == "fixed" && len(k.p.requests) == 0 && k.c.Frame.Start == "" && k.c.Frame.End == "" && k.p.check.kind == "none" {
-		k.problemf("frame", "E0505", `nothing tells where a frame of this stream begins; add start, end or a check`)
+		k.problemf("frame", "E0425", `nothing tells where a frame of this stream begins; add start, end or a check`)
 	}
 }
 
@@ -206,16 +206,16 @@ func (k *compiler) compileRequest(key string, r Request) {
 	q.send = k.sendBytes(key+".send", r.Send)
 	switch {
 	case q.every < 10*time.Millisecond:
-		k.problemf(key+".every", "E0504", "%s is too fast; 10ms is the least", r.Every)
+		k.problemf(key+".every", "E0424", "%s is too fast; 10ms is the least", r.Every)
 	case q.every > k.p.staleAfter:
-		k.bad(conf.Problem{Key: key + ".every", Code: "W0501",
+		k.bad(conf.Problem{Key: key + ".every", Code: "W0421",
 			Text: fmt.Sprintf("values turn stale after %s, before the next request", conf.Duration(k.p.staleAfter)), Help: "raise stale_after"})
 	}
 	if r.Retries < 0 || r.Retries > 10 {
-		k.problemf(key+".retries", "E0504", "%d retries; 0 to 10 are possible", r.Retries)
+		k.problemf(key+".retries", "E0424", "%d retries; 0 to 10 are possible", r.Retries)
 	}
 	if r.Name != "" && slices.ContainsFunc(k.p.requests, func(o *request) bool { return o.name == r.Name }) {
-		k.problemf(key+".name", "E0507", "two requests are called %q; give each its own name", r.Name)
+		k.problemf(key+".name", "E0427", "two requests are called %q; give each its own name", r.Name)
 	}
 	k.p.requests = append(k.p.requests, q)
 }
@@ -224,25 +224,25 @@ func (k *compiler) compileRequest(key string, r Request) {
 // stands before it. nil after a problem.
 func (k *compiler) sendBytes(key, text string) []byte {
 	if text == "" {
-		k.problemf(key, "E0501", `what to send is missing; write text as 'Q\r\n', or bytes as "hex:FF 01"`)
+		k.problemf(key, "E0421", `what to send is missing; write text as 'Q\r\n', or bytes as "hex:FF 01"`)
 		return nil
 	}
 	head, tail, withCheck := strings.Cut(text, "{check}")
 	b, err := parseBytes(head, false)
 	if err != nil {
-		k.problem(key, "E0503", err)
+		k.problem(key, "E0423", err)
 		return nil
 	}
 	if !withCheck {
 		return b
 	}
 	if k.p.check.kind == "none" {
-		k.problemf(key, "E0509", `{check} needs the kind of the check; add check = { kind = "…" }`)
+		k.problemf(key, "E0429", `{check} needs the kind of the check; add check = { kind = "…" }`)
 		return nil
 	}
 	rest, err := parseBytes(tail, strings.HasPrefix(text, "hex:"))
 	if err != nil {
-		k.problem(key, "E0503", err)
+		k.problem(key, "E0423", err)
 		return nil
 	}
 	return append(k.p.check.appendTo(b), rest...)

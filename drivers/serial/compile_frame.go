@@ -17,7 +17,7 @@ func (k *compiler) compileFrame() {
 		k.kind = "delimiter"
 	}
 	if !slices.Contains(frameKinds, k.kind) {
-		k.problem("frame.kind", "E0502", unknown("frame kind", f.Kind, frameKinds))
+		k.problem("frame.kind", "E0422", unknown("frame kind", f.Kind, frameKinds))
 		k.kind = "delimiter"
 	}
 	k.frameKeysFit()
@@ -25,7 +25,7 @@ func (k *compiler) compileFrame() {
 		k.p.max = max(DefaultMax, f.Length)
 	}
 	if k.p.max < 1 || k.p.max > LimitMax {
-		k.problemf("frame.max", "E0504", "a frame of at most %d bytes; 1 to %d are possible", f.Max, LimitMax)
+		k.problemf("frame.max", "E0424", "a frame of at most %d bytes; 1 to %d are possible", f.Max, LimitMax)
 		k.p.max = DefaultMax
 	}
 	text := k.kind == "delimiter" || k.kind == "bracket"
@@ -36,10 +36,10 @@ func (k *compiler) compileFrame() {
 	}
 	k.p.idle = k.marker("frame.skip", f.Skip, true)
 	if len(start) > 0 && slices.Contains(k.p.idle, start[0]) {
-		k.problemf("frame.skip", "E0505", "the idle byte %02X is also the first byte of start; the start would be skipped", start[0])
+		k.problemf("frame.skip", "E0425", "the idle byte %02X is also the first byte of start; the start would be skipped", start[0])
 	}
 	if n := len(start) + len(k.end) + f.AfterEnd; n >= k.p.max {
-		k.problemf("frame.max", "E0504", "max = %d leaves no room between the markers; raise it", k.p.max)
+		k.problemf("frame.max", "E0424", "max = %d leaves no room between the markers; raise it", k.p.max)
 	}
 	k.p.shape = k.compileShape(start)
 }
@@ -62,7 +62,7 @@ func (k *compiler) frameKeysFit() {
 		{"gap", f.Gap != 0, "gap"},
 	} {
 		if key.set && !strings.Contains(key.kinds, k.kind) {
-			k.problemf("frame."+key.name, "E0505", "a frame of kind %q has no %s; that key is for %s", k.kind, key.name, strings.ReplaceAll(key.kinds, " ", ", "))
+			k.problemf("frame."+key.name, "E0425", "a frame of kind %q has no %s; that key is for %s", k.kind, key.name, strings.ReplaceAll(key.kinds, " ", ", "))
 		}
 	}
 }
@@ -76,7 +76,7 @@ func (k *compiler) marker(key, text string, isHex bool) []byte {
 		err = fmt.Errorf("a marker of %d bytes; 16 are the most", len(b))
 	}
 	if err != nil {
-		k.problem(key, "E0503", err)
+		k.problem(key, "E0423", err)
 		return nil
 	}
 	return b
@@ -88,7 +88,7 @@ func (k *compiler) compileShape(start []byte) shape {
 	switch k.kind {
 	case "fixed":
 		if f.Length <= len(start)+len(k.end) || f.Length > k.p.max {
-			k.problemf("frame.length", "E0504", "a fixed frame needs its length; the bytes of the whole frame, from %d to max = %d", len(start)+len(k.end)+1, k.p.max)
+			k.problemf("frame.length", "E0424", "a fixed frame needs its length; the bytes of the whole frame, from %d to max = %d", len(start)+len(k.end)+1, k.p.max)
 			return &gapShape{}
 		}
 		return &fixedShape{start: start, end: k.end, length: f.Length}
@@ -96,11 +96,11 @@ func (k *compiler) compileShape(start []byte) shape {
 		return k.compileLength(start)
 	case "bracket":
 		if len(start) == 0 || len(k.end) == 0 {
-			k.problemf("frame", "E0501", `a bracket frame needs start and end; as start = "/", end = "!"`)
+			k.problemf("frame", "E0421", `a bracket frame needs start and end; as start = "/", end = "!"`)
 			return &gapShape{}
 		}
 		if f.AfterEnd < 0 {
-			k.problemf("frame.after_end", "E0504", "after_end = %d; it counts the bytes behind end", f.AfterEnd)
+			k.problemf("frame.after_end", "E0424", "after_end = %d; it counts the bytes behind end", f.AfterEnd)
 			return &gapShape{}
 		}
 		return &bracketShape{start: start, end: k.end, afterEnd: f.AfterEnd, digits: strings.HasSuffix(k.c.Check.Kind, "-hex")}
@@ -118,15 +118,15 @@ func (k *compiler) compileLength(start []byte) shape {
 		s.typ = "u8"
 	}
 	if kinds := []string{"u8", "u16be", "u16le"}; !slices.Contains(kinds, s.typ) {
-		k.problem("frame.length_type", "E0502", unknown("length_type", s.typ, kinds))
+		k.problem("frame.length_type", "E0422", unknown("length_type", s.typ, kinds))
 		s.typ = "u8"
 	}
 	if s.at < 0 || s.at+s.size() > s.max {
-		k.problemf("frame.length_at", "E0504", "the length cannot stand at %d of a frame of at most %d bytes", s.at, s.max)
+		k.problemf("frame.length_at", "E0424", "the length cannot stand at %d of a frame of at most %d bytes", s.at, s.max)
 		s.at = 0
 	}
 	if s.add < -LimitMax || s.add > LimitMax {
-		k.problemf("frame.length_add", "E0504", "length_add = %d is out of reach", s.add)
+		k.problemf("frame.length_add", "E0424", "length_add = %d is out of reach", s.add)
 		s.add = 0
 	}
 	return s
@@ -142,11 +142,11 @@ func (k *compiler) compileGap(start []byte) shape {
 	g := &gapShape{start: start, gap: k.c.Frame.Gap.Std()}
 	switch {
 	case g.gap == 0:
-		k.problemf("frame.gap", "E0501", `a gap frame needs the silence that ends it; as gap = "20ms", at least 3.5 characters (%s here)`, least)
+		k.problemf("frame.gap", "E0421", `a gap frame needs the silence that ends it; as gap = "20ms", at least 3.5 characters (%s here)`, least)
 	case g.gap < least:
-		k.problemf("frame.gap", "E0504", "%s is shorter than 3.5 characters; %s is the least at this speed", k.c.Frame.Gap, least)
+		k.problemf("frame.gap", "E0424", "%s is shorter than 3.5 characters; %s is the least at this speed", k.c.Frame.Gap, least)
 	case g.gap < adapterLatency:
-		k.bad(conf.Problem{Key: "frame.gap", Code: "W0502",
+		k.bad(conf.Problem{Key: "frame.gap", Code: "W0422",
 			Text: fmt.Sprintf("a USB adapter may hold bytes back for %s, longer than the gap of %s", adapterLatency, k.c.Frame.Gap),
 			Help: `write gap = "20ms" or more unless the port is a UART of the board`})
 	}
@@ -164,12 +164,12 @@ func (k *compiler) compileCheck() {
 		}
 	}
 	if !slices.Contains(checkKinds, out.kind) {
-		k.problem("check.kind", "E0502", unknown("check", c.Kind, checkKinds))
+		k.problem("check.kind", "E0422", unknown("check", c.Kind, checkKinds))
 		out.kind = "none"
 	}
 	out.span = k.span("check.range", c.Range)
 	if c.Optional && !out.isText() {
-		k.problemf("check.optional", "E0505", "only checks written as digits can be missing from a frame (nmea, sum8-hex, crc16-arc-hex)")
+		k.problemf("check.optional", "E0425", "only checks written as digits can be missing from a frame (nmea, sum8-hex, crc16-arc-hex)")
 	}
 	k.checkOrder(out)
 	k.checkPlace(out)
@@ -182,9 +182,9 @@ func (k *compiler) checkOrder(out *checker) {
 		return
 	}
 	if !isCRC {
-		k.problemf("check.order", "E0505", "order is for the crc16 checks; sum16be and sum16le have it in their name")
+		k.problemf("check.order", "E0425", "order is for the crc16 checks; sum16be and sum16le have it in their name")
 	} else if out.order != "le" && out.order != "be" {
-		k.problem("check.order", "E0502", unknown("order", out.order, []string{"le", "be"}))
+		k.problem("check.order", "E0422", unknown("order", out.order, []string{"le", "be"}))
 	}
 }
 
@@ -210,8 +210,8 @@ func (k *compiler) checkPlace(out *checker) {
 	}
 	at := out.position(make([]byte, s.length))
 	if at < 0 || at+size > s.length {
-		k.problemf("check.at", "E0504", "a check of %d bytes cannot stand at %d of a frame of %d", size, out.at, s.length)
+		k.problemf("check.at", "E0424", "a check of %d bytes cannot stand at %d of a frame of %d", size, out.at, s.length)
 	} else if _, _, ok := out.span.in(s.length, at); !ok {
-		k.problemf("check.range", "E0504", "the range does not fit into a frame of %d bytes", s.length)
+		k.problemf("check.range", "E0424", "the range does not fit into a frame of %d bytes", s.length)
 	}
 }

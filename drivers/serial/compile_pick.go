@@ -32,9 +32,9 @@ func (k *compiler) compilePick(key string, keys pickKeys) pick {
 		used := strings.Contains(" "+use.contents+" ", " "+k.c.Content+" ")
 		switch set := use.set(keys); {
 		case used && !set:
-			k.problemf(key, "E0501", "content %q picks by %s, which is missing; as %s", k.c.Content, use.name, use.example)
+			k.problemf(key, "E0421", "content %q picks by %s, which is missing; as %s", k.c.Content, use.name, use.example)
 		case set && !used && !(use.name == "index" && k.c.Content == "obis"):
-			k.problemf(key+"."+use.name, "E0505", "content %q does not pick by %s; that key is for %s", k.c.Content, use.name, strings.ReplaceAll(use.contents, " ", ", "))
+			k.problemf(key+"."+use.name, "E0425", "content %q does not pick by %s; that key is for %s", k.c.Content, use.name, strings.ReplaceAll(use.contents, " ", ", "))
 		}
 	}
 	p := pick{index: -1, bit: -1, key: keys.key, code: obisCode(keys.code)}
@@ -43,13 +43,13 @@ func (k *compiler) compilePick(key string, keys pickKeys) pick {
 	}
 	if keys.index != nil {
 		if p.index = *keys.index; p.index < 0 {
-			k.problemf(key+".index", "E0504", "index = %d; the first one is 0", p.index)
+			k.problemf(key+".index", "E0424", "index = %d; the first one is 0", p.index)
 		}
 	}
 	if keys.path != "" {
 		var err error
 		if p.path, err = parsePath(keys.path); err != nil {
-			k.problem(key+".path", "E0503", err)
+			k.problem(key+".path", "E0423", err)
 		}
 	}
 	if re, ok := k.p.content.(regexContent); ok && keys.group != "" {
@@ -73,9 +73,9 @@ func (k *compiler) group(key string, re regexContent, name string) int {
 		}
 	}
 	if len(names) == 0 {
-		k.problemf(key, "E0505", "the pattern has no group %q; name groups as (?P<%s>…)", name, name)
+		k.problemf(key, "E0425", "the pattern has no group %q; name groups as (?P<%s>…)", name, name)
 	} else {
-		k.problem(key, "E0502", unknown("group", name, names))
+		k.problem(key, "E0422", unknown("group", name, names))
 	}
 	return 0
 }
@@ -114,7 +114,7 @@ func (p pick) address(content string) string {
 func (k *compiler) compilePublish(key string, t Tag, out *tag) {
 	out.Publish = drivers.PublishRule{MaxAge: t.MaxAge.Std(), StaleAfter: k.p.staleAfter, OnPoll: t.Report == "poll"}
 	if t.Report != "" && t.Report != "change" && t.Report != "poll" {
-		k.problem(key+".report", "E0502", unknown("report", t.Report, []string{"change", "poll"}))
+		k.problem(key+".report", "E0422", unknown("report", t.Report, []string{"change", "poll"}))
 	}
 	switch d := t.Deadband.(type) {
 	case nil:
@@ -126,13 +126,13 @@ func (k *compiler) compilePublish(key string, t Tag, out *tag) {
 		number, percent := strings.CutSuffix(d, "%")
 		f, reason := parseFloat(strings.TrimSpace(number), 64)
 		if !percent || reason != "" {
-			k.problemf(key+".deadband", "E0503", `deadband %q is neither a number nor a share; write 0.2 or "0.5%%"`, d)
+			k.problemf(key+".deadband", "E0423", `deadband %q is neither a number nor a share; write 0.2 or "0.5%%"`, d)
 		}
 		out.Publish.Deadband, out.Publish.Percent = f, true
 	default:
-		k.problemf(key+".deadband", "E0503", `deadband is a number or a share; write 0.2 or "0.5%%"`)
+		k.problemf(key+".deadband", "E0423", `deadband is a number or a share; write 0.2 or "0.5%%"`)
 	}
 	if out.Publish.Deadband < 0 {
-		k.problemf(key+".deadband", "E0504", "a deadband is not negative")
+		k.problemf(key+".deadband", "E0424", "a deadband is not negative")
 	}
 }

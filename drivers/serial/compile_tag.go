@@ -20,10 +20,10 @@ func (k *compiler) compileContent() {
 	}
 	switch {
 	case kind == "":
-		k.problemf("content", "E0501", "content is missing; one of %s", strings.Join(contentKinds, ", "))
+		k.problemf("content", "E0421", "content is missing; one of %s", strings.Join(contentKinds, ", "))
 		kind = "split"
 	case !slices.Contains(contentKinds, kind):
-		k.problem("content", "E0502", unknown("content", kind, contentKinds))
+		k.problem("content", "E0422", unknown("content", kind, contentKinds))
 		kind = "split"
 	}
 	k.c.Content = kind
@@ -32,7 +32,7 @@ func (k *compiler) compileContent() {
 		{"assign", k.c.Assign, "pairs"}, {"sentence", k.c.Sentence, "nmea"},
 	} {
 		if key.value != "" && !strings.Contains(key.kinds, kind) {
-			k.problemf(key.name, "E0505", "content %q has no %s; that key is for %s", kind, key.name, strings.ReplaceAll(key.kinds, " ", ", "))
+			k.problemf(key.name, "E0425", "content %q has no %s; that key is for %s", kind, key.name, strings.ReplaceAll(key.kinds, " ", ", "))
 		}
 	}
 	or := func(s, def string) string {
@@ -63,11 +63,11 @@ func (k *compiler) compileContent() {
 
 func (k *compiler) compilePattern() content {
 	if k.c.Pattern == "" {
-		k.problemf("pattern", "E0501", `the pattern is missing; name its groups: pattern = '(?P<weight>[\d.]+) kg'`)
+		k.problemf("pattern", "E0421", `the pattern is missing; name its groups: pattern = '(?P<weight>[\d.]+) kg'`)
 	}
 	re, err := regexp.Compile(k.c.Pattern)
 	if err != nil {
-		k.problemf("pattern", "E0506", "%s; the syntax is RE2, named groups are written (?P<name>…)", strings.TrimPrefix(err.Error(), "error parsing regexp: "))
+		k.problemf("pattern", "E0426", "%s; the syntax is RE2, named groups are written (?P<name>…)", strings.TrimPrefix(err.Error(), "error parsing regexp: "))
 		re = regexp.MustCompile("")
 	}
 	return regexContent{re}
@@ -75,7 +75,7 @@ func (k *compiler) compilePattern() content {
 
 func (k *compiler) compileTags() {
 	if len(k.c.Tags)+len(k.c.Tag) == 0 {
-		k.problemf("tags", "E0501", "there are no tags; name at least one value of the instrument")
+		k.problemf("tags", "E0421", "there are no tags; name at least one value of the instrument")
 	}
 	for i, t := range k.c.Tags {
 		k.compileTag(fmt.Sprintf("tags[%d]", i), t)
@@ -88,7 +88,7 @@ func (k *compiler) compileTags() {
 func (k *compiler) compileTag(key string, t Tag) {
 	k.checkName(key+".name", t.Name)
 	if t.Name != "" && slices.ContainsFunc(k.p.tags, func(o *tag) bool { return o.Name == t.Name }) {
-		k.problemf(key+".name", "E0507", "two tags are called %q; give each its own name", t.Name)
+		k.problemf(key+".name", "E0427", "two tags are called %q; give each its own name", t.Name)
 	}
 	out := &tag{Tag: drivers.Tag{Device: k.c.Name, Name: t.Name, Label: t.Label, Unit: t.Unit, Kind: t.Kind}}
 	out.pick = k.compilePick(key, pickKeys{t.At, t.Index, t.Key, t.Path, t.Group, t.Code})
@@ -96,7 +96,7 @@ func (k *compiler) compileTag(key string, t Tag) {
 	if t.Sentence == "" {
 		out.pick.sentence = k.c.Sentence
 	} else if k.c.Content != "nmea" {
-		k.problemf(key+".sentence", "E0505", `sentence is for content = "nmea"`)
+		k.problemf(key+".sentence", "E0425", `sentence is for content = "nmea"`)
 	}
 	k.compileType(key, t, out)
 	k.compileTagConditions(key, t, out)
@@ -116,7 +116,7 @@ func (k *compiler) compileType(key string, t Tag, out *tag) {
 	switch name := t.Type; k.c.Content {
 	case "bytes":
 		if name == "" {
-			k.problemf(key+".type", "E0501", `the type is missing; as "u16le", "i16be", "f32le", "bcd2-le" or "ascii8"`)
+			k.problemf(key+".type", "E0421", `the type is missing; as "u16le", "i16be", "f32le", "bcd2-le" or "ascii8"`)
 			name = "u8"
 		}
 		p.typ, err = parseBinaryType(name)
@@ -138,7 +138,7 @@ func (k *compiler) compileType(key string, t Tag, out *tag) {
 	if p.bit = -1; t.Bit != nil {
 		p.bit = *t.Bit
 		if p.typ.name != "u" || p.bit < 0 || p.bit >= 8*p.typ.size {
-			k.problemf(key+".bit", "E0505", "a bit is taken from an unsigned number of bytes; bit 0 is the lowest")
+			k.problemf(key+".bit", "E0425", "a bit is taken from an unsigned number of bytes; bit 0 is the lowest")
 			p.bit = -1
 		}
 	}
@@ -188,7 +188,7 @@ func (k *compiler) compileTagConditions(key string, t Tag, out *tag) {
 			err = fmt.Errorf(`equals is missing; hex bytes, as "00 01 01 02"`)
 		}
 		if err != nil {
-			k.problem(key+".match.equals", "E0503", err)
+			k.problem(key+".match.equals", "E0423", err)
 		}
 		out.match = &match{t.Match.At, b}
 	}
@@ -197,13 +197,13 @@ func (k *compiler) compileTagConditions(key string, t Tag, out *tag) {
 	}
 	out.request = t.Request
 	if t.Request != "" && !slices.ContainsFunc(k.p.requests, func(r *request) bool { return r.name == t.Request }) {
-		k.problemf(key+".request", "E0505", "there is no request called %q; give one this name", t.Request)
+		k.problemf(key+".request", "E0425", "there is no request called %q; give one this name", t.Request)
 	}
 }
 
 func (k *compiler) compileCond(key string, c Cond, sentence string) *cond {
 	if (c.Equals == "") == (c.Not == "") {
-		k.problemf(key, "E0505", `a condition needs either equals or not; as { group = "st", not = "OL" }`)
+		k.problemf(key, "E0425", `a condition needs either equals or not; as { group = "st", not = "OL" }`)
 	}
 	out := &cond{text: c.Equals + c.Not, not: c.Not != ""}
 	out.pick = k.compilePick(key, pickKeys{c.At, c.Index, c.Key, c.Path, c.Group, c.Code})
@@ -212,7 +212,7 @@ func (k *compiler) compileCond(key string, c Cond, sentence string) *cond {
 	if k.c.Content == "bytes" || k.c.Content == "hexfloat" {
 		b, err := parseHex(out.text)
 		if err != nil {
-			k.problem(key, "E0503", err)
+			k.problem(key, "E0423", err)
 		}
 		out.text, out.pick.typ.size = fmt.Sprintf("%X", b), len(b)
 	}

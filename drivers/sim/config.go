@@ -96,7 +96,7 @@ func (c Config) Validate(bad conf.Bad) {
 			name = def
 		}
 		if names[name] {
-			bad(conf.Problem{Key: key + ".name", Code: "E0507", Text: fmt.Sprintf("two devices are called %q", name), Help: "give each its own name", Part: name})
+			bad(conf.Problem{Key: key + ".name", Code: "E0427", Text: fmt.Sprintf("two devices are called %q", name), Help: "give each its own name", Part: name})
 		}
 		names[name] = true
 	}
@@ -113,7 +113,7 @@ func (c Config) Validate(bad conf.Bad) {
 		validateUnit(m.Unit, m.Points, bad.Under(key))
 		validateLink(m.Link, bad.Under(key))
 		if m.Baud < 0 {
-			bad(conf.Problem{Key: key + ".baud", Code: "E0508", Text: fmt.Sprintf("%d is not a speed", m.Baud), Help: "write 9600, or leave it out"})
+			bad(conf.Problem{Key: key + ".baud", Code: "E0428", Text: fmt.Sprintf("%d is not a speed", m.Baud), Help: "write 9600, or leave it out"})
 		}
 	}
 	for i, s := range c.Scale {
@@ -122,7 +122,7 @@ func (c Config) Validate(bad conf.Bad) {
 		s.Faults.validate(bad.Under(key + ".faults"))
 		validateLink(s.Link, bad.Under(key))
 		if s.Max < 0 {
-			bad(conf.Problem{Key: key + ".max", Code: "E0504", Text: "a scale carries more than nothing", Help: "max is in kg"})
+			bad(conf.Problem{Key: key + ".max", Code: "E0424", Text: "a scale carries more than nothing", Help: "max is in kg"})
 		}
 	}
 }
@@ -133,30 +133,30 @@ func (f Faults) validate(bad conf.Bad) {
 		value float64
 	}{{"late", f.Late}, {"drop", f.Drop}, {"noise", f.Noise}, {"exception", f.Exception}} {
 		if !(p.value >= 0 && p.value <= 1) {
-			bad(conf.Problem{Key: p.key, Code: "E0504", Text: fmt.Sprintf("%v is not a probability", p.value), Help: "0 is never, 1 is always"})
+			bad(conf.Problem{Key: p.key, Code: "E0424", Text: fmt.Sprintf("%v is not a probability", p.value), Help: "0 is never, 1 is always"})
 		}
 	}
 }
 
 func validateLink(link string, bad conf.Bad) {
 	if link != "" && (!filepath.IsAbs(link) || strings.HasPrefix(link, "/dev/tty")) {
-		bad(conf.Problem{Key: "link", Code: "E0503", Text: fmt.Sprintf("%q cannot be the link to a pseudo-terminal", link), Help: "write a path of your own, as /tmp/meter", Part: link})
+		bad(conf.Problem{Key: "link", Code: "E0423", Text: fmt.Sprintf("%q cannot be the link to a pseudo-terminal", link), Help: "write a path of your own, as /tmp/meter", Part: link})
 	}
 }
 
 func validateUnit(unit int, points []Point, bad conf.Bad) {
 	if unit < 0 || unit > 255 {
-		bad(conf.Problem{Key: "unit", Code: "E0504", Text: fmt.Sprintf("unit %d is out of range", unit), Help: "1 to 247"})
+		bad(conf.Problem{Key: "unit", Code: "E0424", Text: fmt.Sprintf("unit %d is out of range", unit), Help: "1 to 247"})
 	}
 	names := map[string]bool{}
 	for i, p := range points {
 		under := bad.Under(fmt.Sprintf("points[%d]", i))
 		if _, err := newPoint(p); err != nil {
 			e := err.(*pointError)
-			under(conf.Problem{Key: e.key, Code: "E0503", Text: e.text, Help: e.help})
+			under(conf.Problem{Key: e.key, Code: "E0423", Text: e.text, Help: e.help})
 		}
 		if names[p.Name] {
-			under(conf.Problem{Key: "name", Code: "E0507", Text: fmt.Sprintf("two points are called %q", p.Name), Help: "give each its own name"})
+			under(conf.Problem{Key: "name", Code: "E0427", Text: fmt.Sprintf("two points are called %q", p.Name), Help: "give each its own name"})
 		}
 		names[p.Name] = true
 	}
