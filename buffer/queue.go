@@ -428,6 +428,12 @@ func (b *Buffer) ensureLocked(name string) (*Cursor, error) {
 	}
 	c := newCursor(b, name, free)
 	c.adopted = !b.damaged
+	if c.adopted && !b.salvage {
+		// What was queued before is not for it, whoever had this bit then.
+		for class := range classes {
+			c.acked[class].add(classLow(class)+1, b.headLocked(class))
+		}
+	}
 	c.markLocked()
 	b.cursors[free] = c
 	return c, nil

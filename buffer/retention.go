@@ -80,6 +80,9 @@ func (w *writer) enforce() {
 			if !over || class < 0 {
 				break
 			}
+			if b.cfg.Full == FullThin && class != 0 && w.thinOne(c, class) {
+				continue
+			}
 			if !w.evictOne(c, class, reasonFull, nil) {
 				break
 			}
@@ -134,7 +137,7 @@ func (w *writer) evictOne(c *Cursor, class int, why reason, when func(*head) boo
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	size := len(s.hb) + len(s.body)
+	size := s.size()
 	for i := range recs {
 		r := &recs[i]
 		if r.targets&c.Bit() == 0 || c.acked[class].has(r.id) {
@@ -160,7 +163,7 @@ func (w *writer) evictOne(c *Cursor, class int, why reason, when func(*head) boo
 func (w *writer) segmentAfter(c *Cursor, class int, pos uint64) *stored {
 	for {
 		w.b.db.mu.Lock()
-		s, next, err := w.b.segmentAfterLocked(class, pos, c.bit, 500)
+		s, next, err := w.b.segmentAfterLocked(class, pos, c.Bit(), 500)
 		w.b.db.mu.Unlock()
 		if err != nil {
 			w.b.report(err)

@@ -35,11 +35,11 @@ type stored struct {
 }
 
 // segmentAfterLocked finds the first stored segment that holds an id beyond
-// pos of its class and, by its head, something for bit; a damaged head counts
+// pos of its class and, by its head, something for mask; a damaged head counts
 // as holding something. rows bounds the search; next is where to go on where
 // nothing was found within it, or 0 where there is no more. The caller holds
 // db.mu.
-func (b *Buffer) segmentAfterLocked(class int, pos uint64, bit int, rows int) (found *stored, next uint64, err error) {
+func (b *Buffer) segmentAfterLocked(class int, pos, mask uint64, rows int) (found *stored, next uint64, err error) {
 	n := 0
 	try := func(scan func(...any) error) error {
 		if found != nil {
@@ -56,7 +56,7 @@ func (b *Buffer) segmentAfterLocked(class int, pos uint64, bit int, rows int) (f
 		if err == nil && h.first != uint64(id) {
 			err = errShort
 		}
-		if err == nil && (h.last <= pos || h.targets&(1<<bit) == 0) {
+		if err == nil && (h.last <= pos || h.targets&mask == 0) {
 			next = max(h.last, uint64(id))
 			return nil
 		}
@@ -93,7 +93,7 @@ func (c *Cursor) load(lane Lane, class int, pos uint64) bool {
 	b.mu.Unlock()
 	for {
 		b.db.mu.Lock()
-		s, next, err := b.segmentAfterLocked(class, pos, c.bit, 500)
+		s, next, err := b.segmentAfterLocked(class, pos, c.Bit(), 500)
 		b.db.mu.Unlock()
 		switch {
 		case err != nil:

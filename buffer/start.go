@@ -55,6 +55,7 @@ func (b *Buffer) start() error {
 	b.mu.Lock()
 	b.epoch = max(m.epoch, state.epoch) + 1
 	b.serial = m.serial
+	b.salvage = len(unsalvaged(b.db.path)) > 0
 	b.adoptLocked(m.cursors)
 	if b.damaged {
 		b.restoreNamesLocked(state.names)

@@ -20,6 +20,7 @@ type writer struct {
 	lastShrink  time.Time
 	shrinkPause time.Duration
 	salvager    *salvager
+	thinned     thinner
 	closeErr    error
 
 	fileBytes atomic.Int64
@@ -163,6 +164,8 @@ func (w *writer) commitLocked(bt *batch) error {
 	return err
 }
 
+const insertSegment = "INSERT OR REPLACE INTO seg(id, head, meta, body) VALUES(?, ?, ?, ?)"
+
 // insertLocked writes the segments of a batch, and the counters beside the
 // last of them. That segment outlives its counters: the transaction that
 // deletes it writes newer ones.
@@ -182,7 +185,7 @@ func (b *Buffer) insertLocked(bt *batch, counters []byte) error {
 			beside = counters
 		}
 		// A commit that reported an error may have reached the disk all the same.
-		err := b.db.execLocked("INSERT OR REPLACE INTO seg(id, head, meta, body) VALUES(?, ?, ?, ?)", int64(s.head.first), s.hb, beside, s.body)
+		err := b.db.execLocked(insertSegment, int64(s.head.first), s.hb, beside, s.body)
 		if err != nil {
 			return err
 		}
