@@ -116,23 +116,8 @@ func (k *compiler) compilePublish(key string, t Tag, out *tag) {
 	if t.Report != "" && t.Report != "change" && t.Report != "poll" {
 		k.problem(key+".report", "E0422", unknown("report", t.Report, []string{"change", "poll"}))
 	}
-	switch d := t.Deadband.(type) {
-	case nil:
-	case float64:
-		out.Publish.Deadband = d
-	case int64:
-		out.Publish.Deadband = float64(d)
-	case string:
-		number, percent := strings.CutSuffix(d, "%")
-		f, reason := parseFloat(strings.TrimSpace(number), 64)
-		if !percent || reason != "" {
-			k.problemf(key+".deadband", "E0423", `deadband %q is neither a number nor a share; write 0.2 or "0.5%%"`, d)
-		}
-		out.Publish.Deadband, out.Publish.Percent = f, true
-	default:
-		k.problemf(key+".deadband", "E0423", `deadband is a number or a share; write 0.2 or "0.5%%"`)
-	}
-	if out.Publish.Deadband < 0 {
-		k.problemf(key+".deadband", "E0424", "a deadband is not negative")
+	var err error
+	if out.Publish.Deadband, out.Publish.Percent, err = drivers.ParseDeadband(t.Deadband); err != nil {
+		k.problem(key+".deadband", "E0423", err)
 	}
 }
