@@ -121,6 +121,12 @@ func (c *Conn) resendLocked() {
 			continue
 		}
 		m := &x.Value.message
+		if err := c.checkMessage(m); err != nil { // the broker takes less than it did
+			c.s.window.Drop(x)
+			c.written = append(c.written, func(error) { x.Value.done(err) })
+			c.wakeWriter()
+			continue
+		}
 		p := packet.Publish{Dup: true, PacketID: x.ID, Topic: m.Topic, Payload: m.Payload, QoS: m.QoS, Retain: m.Retain, Props: m.Props}
 		c.aliasLocked(&p)
 		c.appendLocked(&p)

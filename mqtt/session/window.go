@@ -180,6 +180,13 @@ func (w *Window[T]) end(x *Exchange[T]) {
 	w.ids.Free(x.ID)
 }
 
+// Drop ends an exchange that cannot be sent again.
+func (w *Window[T]) Drop(x *Exchange[T]) {
+	if !x.ended {
+		w.end(x)
+	}
+}
+
 // Len is the number of unfinished exchanges.
 func (w *Window[T]) Len() int { return len(w.byID) }
 

@@ -200,3 +200,16 @@ func TestWindowClear(t *testing.T) {
 		t.Errorf("%q, %d left", got, w.Len())
 	}
 }
+
+func TestWindowDrop(t *testing.T) {
+	w := newWindow(2)
+	add(t, w, 1, "a")
+	b := add(t, w, 1, "b")
+	w.Begin(1)
+	x := w.Resend()
+	w.Drop(x)
+	w.Drop(x)
+	if y := w.Resend(); y == nil || y.ID != b || w.Len() != 1 || w.open != 1 {
+		t.Errorf("%+v, %d left, %d open", y, w.Len(), w.open)
+	}
+}
