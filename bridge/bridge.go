@@ -1,0 +1,264 @@
+package bridge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"fieldgate/bridge/encode"
+	"fieldgate/buffer"
+	"fieldgate/buffer/clock"
+	"fieldgate/mqtt"
+)
+
+// Store is what a bridge needs of the buffer; *buffer.Buffer is one.
+type Store interface {
+	Appender
+	Wall(s clock.Stamp) (t time.Time, synced bool)
+}
+
+// Options are what a bridge needs beside its configuration. All but the last
+// five are required.
+type Options struct {
+	Gateway string // the gateway's id
+	Base    string // topic of the gateway's own state, "fieldgate/GATEWAY"
+	Buffer  Store
+	Cursor  Cursor // of this upstream in the buffer
+	Broker  Broker
+
+	Log        *slog.Logger              // default: discard
+	AsIs       *encode.Encoder           // how this gateway publishes values, to put late times right; default JSON
+	Build      time.Time                 // of the program: certificates are never checked against an earlier time
+	Floor      func() time.Time          // the latest time known to be past, kept over restarts
+	Quarantine interface{ Bit() uint64 } // cursor of a queue that keeps messages the upstream refuses; nil: they are dropped, with an event
+}
+
+// Bridge connects the gateway with one upstream. Its methods may be called
+// from any goroutine.
+type Bridge struct {
+	cfg     Config
+	s       *settings
+	opts    Options
+	queue   Cursor
+	log     *slog.Logger
+	origin  string // "upstream:NAME"
+	replies string // prefix of the topics that carry results to this upstream
+
+	replyRoute, eventRoute *route
+
+	count     counters
+	latency   latencies
+	echoes    *echoes
+	asked     asked
+	replySeq  atomic.Uint64
+	poison    poison
+	suspect   suspect // Run's
+	whereOnce sync.Once
+	kick      chan struct{} // capacity 1
+	dial      dialFunc      // tests replace it
+
+	mu    sync.Mutex // guards state alone
+	state Stats      // the part about the connection
+}
+
+// New compiles the configuration, which should have been validated. It opens
+// nothing.
+func New(cfg Config, o Options) (*Bridge, error) {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.AsIs == nil {
+		asIs, err := encode.New(encode.Options{Format: encode.JSON, Gateway: o.Gateway, Wall: o.Buffer.Wall})
+		if err != nil {
+			return nil, err
+		}
+		o.AsIs = asIs
+	}
+	s, err := cfg.compile(o.Gateway, compileOptions{wall: o.Buffer.Wall, asIs: o.AsIs})
+	if err != nil {
+		return nil, err
+	}
+	b := &Bridge{cfg: cfg, s: s, opts: o, queue: o.Cursor, log: o.Log.With("upstream", s.name), origin: "upstream:" + s.name,
+		replies: o.Base + "/upstream/" + s.name + "/reply/", echoes: newEchoes(), kick: make(chan struct{}, 1), dial: dialClient}
+	plain := route{gateway: o.Gateway, format: encode.AsIs, qos: DefaultRouteQoS, batch: batchLimits{samples: 1},
+		priority: buffer.Alarm, wall: o.Buffer.Wall, asIs: o.AsIs, strip: true}
+	reply := plain
+	reply.reply = true
+	b.replyRoute, b.eventRoute = &reply, &plain
+	b.suspect.b = b
+	b.state = Stats{Name: s.name, State: StateStopped, Since: time.Now(), URL: s.urls[0].String()}
+	return b, nil
+}
+
+// Name is the upstream's name.
+func (b *Bridge) Name() string { return b.s.name }
+
+// Kick ends a pause: the bridge tries at once, as after a reload. While it is
+// online it does nothing.
+func (b *Bridge) Kick() {
+	select {
+	case b.kick <- struct{}{}:
+	default:
+	}
+}
+
+// Run connects, and again, until ctx ends; it returns nil then. One Run at a
+// time.
+func (b *Bridge) Run(ctx context.Context) error {
+	b.publishStatus("offline") // a retained "online" of an earlier run is not true any more
+	if b.cfg.Disabled {
+		b.setState(StateStopped, "disabled", "")
+		<-ctx.Done()
+		return nil
+	}
+	back := newBackoff(b.s.backMin, b.s.backMax, b.s.jitter)
+	urls := rotation{n: len(b.s.urls), primary: b.s.primary}
+	for ctx.Err() == nil {
+		select {
+		case <-b.kick: // for the attempt that is made anyway
+		default:
+		}
+		began := time.Now()
+		online, err := b.attempt(ctx, &urls)
+		if ctx.Err() != nil {
+			break
+		}
+		if online && time.Since(began) >= stableAfter {
+			back.reset()
+		}
+		why := explain(err, b.cfg)
+		if again := urls.failed(online); again && why.pace == normalPace && !online {
+			b.setState(StateConnecting, why.text, why.hint)
+			continue // the other addresses first
+		}
+		b.pause(ctx, back.next(why.pace), why)
+	}
+	b.setState(StateStopped, "stopped", "")
+	return nil
+}
+
+// pause waits before the next attempt, until Kick or the end.
+func (b *Bridge) pause(ctx context.Context, d time.Duration, why reason) {
+	b.mu.Lock()
+	b.state.NextTry = time.Now().Add(d)
+	first := b.state.Reason != why.text
+	b.mu.Unlock()
+	b.setState(StateWaiting, why.text, why.hint)
+	if first {
+		b.log.Warn("upstream is offline", "reason", why.text, "hint", why.hint, "next_try", d.Round(time.Millisecond))
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-b.kick:
+	case <-timer.C:
+	}
+}
+
+// attempt makes one connection and uses it until it ends. online says that the
+// upstream had let us in.
+func (b *Bridge) attempt(ctx context.Context, urls *rotation) (online bool, err error) {
+	u := b.s.urls[urls.at]
+	b.mu.Lock()
+	b.state.URL = u.String()
+	b.state.Attempts++
+	b.mu.Unlock()
+	b.setState(StateConnecting, b.reason(), "")
+
+	incoming := newInbox(b)
+	conn, err := b.dial(ctx, b, u, incoming.put)
+	if err != nil {
+		return false, err
+	}
+	defer conn.Close()
+	if err := b.announce(ctx, conn); err != nil {
+		return false, err
+	}
+	urls.connected()
+	b.online(conn)
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var wg sync.WaitGroup
+	wg.Go(func() { incoming.run(ctx) })
+	if urls.standby() {
+		wg.Go(func() { b.watchPrimary(ctx, cancel) })
+	}
+	err = newSender(b, conn, conn.Limits()).run(ctx)
+	if cause := context.Cause(ctx); errors.Is(cause, errPrimaryBack) {
+		err = cause
+	}
+	b.farewell(conn)
+	cancel(nil)
+	wg.Wait()
+	return true, err
+}
+
+// announce subscribes to the commands and says that we are here.
+func (b *Bridge) announce(ctx context.Context, conn connection) error {
+	ctx, cancel := context.WithTimeout(ctx, b.s.timeout)
+	defer cancel()
+	if err := b.subscribe(ctx, conn); err != nil {
+		return err
+	}
+	if b.s.stateTopic == "" {
+		return nil
+	}
+	if err := conn.Publish(ctx, b.stateMessage("online", conn.Limits())); err != nil {
+		var code mqtt.ReasonCode
+		if !errors.As(err, &code) {
+			return fmt.Errorf("publish state: %w", err)
+		}
+		b.log.Warn("the upstream refuses the gateway's state", "topic", b.s.stateTopic, "reason", code,
+			"hint", `allow it there, or set state_topic = "off"`)
+	}
+	return nil
+}
+
+// farewell says that we go, where the connection still stands.
+func (b *Bridge) farewell(conn connection) {
+	select {
+	case <-conn.Done():
+		return
+	default:
+	}
+	if b.s.stateTopic != "" {
+		ctx, cancel := context.WithTimeout(context.Background(), farewellTimeout)
+		defer cancel()
+		if err := conn.Publish(ctx, b.stateMessage("offline", conn.Limits())); err != nil {
+			b.log.Debug("publish state", "err", err)
+		}
+	}
+}
+
+const farewellTimeout = 2 * time.Second
+
+// stateMessage is the gateway's state at the upstream.
+func (b *Bridge) stateMessage(text string, lim limits) mqtt.Message {
+	m := mqtt.Message{Topic: b.s.stateTopic, Payload: []byte(text), QoS: min(1, lim.maxQoS), Retain: lim.retain}
+	return m
+}
+
+// expired reports a message whose publisher wanted it gone by now.
+func (b *Bridge) expired(m *mqtt.Message) bool {
+	if m.Props == nil || !m.Props.HasExpiry || m.Stamp.IsZero() {
+		return false
+	}
+	age, known := b.age(m.Stamp)
+	return known && age > time.Duration(m.Props.MessageExpiry)*time.Second
+}
+
+// age is the time since a stamp. A stamp of an earlier boot has a known age
+// only where both clocks were right.
+func (b *Bridge) age(s clock.Stamp) (d time.Duration, known bool) {
+	if s.Boot == 0 {
+		return clock.Now().Sub(s), true
+	}
+	then, ok := b.opts.Buffer.Wall(s)
+	now, synced := b.opts.Buffer.Wall(clock.Now())
+	return now.Sub(then), ok && synced
+}

@@ -1,0 +1,106 @@
+package bridge
+
+import (
+	"context"
+	"sync/atomic"
+
+	"fieldgate/buffer"
+	"fieldgate/mqtt"
+)
+
+// Broker is what a bridge needs of the local broker.
+type Broker interface {
+	Publish(ctx context.Context, msgs ...mqtt.Message) error
+	Handle(filter string, h func(ctx context.Context, msgs []mqtt.Message) error) error
+}
+
+// Appender takes messages into the queue; *buffer.Buffer is one.
+type Appender interface {
+	Append(ctx context.Context, items []buffer.Item) error
+}
+
+// Hub stands between the local broker and all bridges: it asks each bridge
+// which messages it wants and queues every message once for all of them.
+type Hub struct {
+	queue   Appender
+	bridges atomic.Pointer[[]*Bridge]
+}
+
+// NewHub subscribes to the broker, for which reason it belongs to the time
+// before anything publishes.
+func NewHub(broker Broker, queue Appender, bridges []*Bridge) (*Hub, error) {
+	h := &Hub{queue: queue}
+	h.Set(bridges)
+	return h, broker.Handle("#", h.take)
+}
+
+// Set replaces the bridges, as after a reload.
+func (h *Hub) Set(bridges []*Bridge) {
+	list := append([]*Bridge(nil), bridges...)
+	h.bridges.Store(&list)
+}
+
+// take queues what some bridge wants. It runs in the publisher's goroutine and
+// returns once what has a QoS above 0 is on the disk or acknowledged by every
+// upstream that must have it.
+func (h *Hub) take(ctx context.Context, msgs []mqtt.Message) error {
+	bridges := *h.bridges.Load()
+	if len(bridges) == 0 {
+		return nil
+	}
+	items := make([]buffer.Item, 0, len(msgs))
+	for i := range msgs {
+		items = appendItems(items, &msgs[i], bridges)
+	}
+	if len(items) == 0 {
+		return nil
+	}
+	return h.queue.Append(ctx, items)
+}
+
+// appendItems appends the message, for all bridges that want it as it is, and
+// the forms of it that are for one bridge alone.
+func appendItems(items []buffer.Item, m *mqtt.Message, bridges []*Bridge) []buffer.Item {
+	shared := buffer.Item{Message: *m, Priority: buffer.Bulk, Durable: m.QoS > 0}
+	for _, b := range bridges {
+		w := b.wants(m)
+		switch {
+		case !w.yes:
+		case w.own != nil:
+			items = append(items, buffer.Item{Message: *w.own, Targets: b.queue.Bit(), Priority: w.priority, Durable: m.QoS > 0})
+		default:
+			shared.Targets |= b.queue.Bit()
+			shared.Priority = higher(shared.Priority, w.priority)
+		}
+	}
+	if shared.Targets != 0 {
+		items = append(items, shared)
+	}
+	return items
+}
+
+// higher is the priority that goes first.
+func higher(a, b buffer.Priority) buffer.Priority {
+	if rank(a) <= rank(b) {
+		return a
+	}
+	return b
+}
+
+// rank sorts priorities: what goes first has the lowest.
+func rank(p buffer.Priority) int {
+	switch p {
+	case buffer.Alarm:
+		return 0
+	case buffer.Bulk:
+		return 2
+	}
+	return 1
+}
+
+// wish is what a bridge says of a message.
+type wish struct {
+	yes      bool
+	priority buffer.Priority
+	own      *mqtt.Message // the form that this bridge wants, where it differs
+}

@@ -1,0 +1,484 @@
+package bridge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"fieldgate/buffer"
+	"fieldgate/mqtt"
+)
+
+// Cursor is the upstream's place in the queue; *buffer.Cursor is one.
+type Cursor interface {
+	Bit() uint64
+	Mark()
+	Next(lane buffer.Lane, after uint64, max, maxBytes int) ([]buffer.Entry, error)
+	Ack(ids ...uint64)
+	Requeue(ids ...uint64)
+	Notify() <-chan struct{}
+	Stats() buffer.CursorStats
+}
+
+// publisher is what the sender needs of a connection; *client.Conn is one.
+type publisher interface {
+	PublishAsync(ctx context.Context, m mqtt.Message, done func(error)) error
+	Done() <-chan struct{}
+	Err() error
+}
+
+// limits are what the upstream has allowed in its CONNACK.
+type limits struct {
+	receiveMaximum int
+	maxQoS         mqtt.QoS
+	retain         bool
+	maxPacket      int // bytes; 0: no limit
+	v5             bool
+}
+
+// sender drains the queue into one connection. run is its only goroutine; the
+// connection's reading goroutine hands acknowledgements over through done.
+//
+// Every entry is in one of these places, and leaves the queue only by Ack:
+//
+//	queue ──Next──> batch or ready ──publish──> flight ──ack──> Ack
+//	                      ^                       │ refused: waits, goes again,
+//	                      └───────────────────────┘ after five times is put aside
+type sender struct {
+	b       *Bridge
+	conn    publisher
+	lim     limits
+	live    *lane // nil in strict order
+	back    *lane // the backlog; in strict order everything
+	window  window
+	bucket  bucket
+	careful bool // one message at a time until the first acknowledgement
+
+	flight   map[*parcel]struct{}
+	lastAck  time.Time
+	lastLive time.Time
+	paused   time.Time // nothing goes before, after "quota exceeded"
+	pause    time.Duration
+	acks     int
+
+	mu      sync.Mutex // guards results alone
+	results []result
+	wake    chan struct{} // capacity 1
+}
+
+type result struct {
+	p   *parcel
+	err error
+	at  time.Time
+}
+
+// Pauses of the sender.
+const (
+	retries     = 5
+	retryFirst  = time.Second // doubled at each refusal
+	quotaFirst  = 5 * time.Second
+	quotaMost   = 5 * time.Minute
+	liveIdle    = 2 * time.Second // without live values for so long the backlog may use the whole window
+	tick        = time.Second
+	closedFresh = 10 * time.Second // a peer that closes so soon after a message may have closed because of it
+)
+
+func newSender(b *Bridge, conn publisher, lim limits) *sender {
+	s := &sender{b: b, conn: conn, lim: lim, window: newWindow(lim.receiveMaximum), bucket: newBucket(b.s.rate),
+		flight: make(map[*parcel]struct{}), wake: make(chan struct{}, 1), careful: b.suspect.careful}
+	if b.s.strict {
+		s.back = newLane(buffer.Strict)
+	} else {
+		s.live, s.back = newLane(buffer.Live), newLane(buffer.Backlog)
+	}
+	return s
+}
+
+// run sends until the connection or ctx ends. It returns why.
+func (s *sender) run(ctx context.Context) error {
+	s.lastAck = time.Now()
+	s.b.queue.Mark()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	defer s.leave()
+	for {
+		s.collect()
+		if err := s.read(); err != nil {
+			return err
+		}
+		wait, err := s.send(ctx)
+		if err != nil {
+			return err
+		}
+		if err := s.overdue(time.Now()); err != nil {
+			return err
+		}
+		s.b.count.window.Store(int64(s.window.size))
+		s.b.count.inflight.Store(int64(len(s.flight)))
+		timer.Reset(wait)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-s.conn.Done():
+			s.collect()
+			return lost(s.conn.Err())
+		case <-s.wake:
+		case <-s.b.queue.Notify():
+			s.stir()
+		case <-timer.C:
+			s.stir()
+		}
+	}
+}
+
+func lost(err error) error {
+	if err == nil {
+		return errors.New("connection closed")
+	}
+	return err
+}
+
+// leave tells the bridge what a cut in the middle says about the messages in
+// flight, see suspect.
+func (s *sender) leave() {
+	s.collect()
+	s.b.count.inflight.Store(0)
+	s.b.suspect.left(s)
+}
+
+func (s *sender) lanes() []*lane {
+	if s.live == nil {
+		return []*lane{s.back}
+	}
+	return []*lane{s.live, s.back}
+}
+
+// stir makes the lanes look into the queue again.
+func (s *sender) stir() {
+	for _, l := range s.lanes() {
+		l.dry = false
+	}
+}
+
+// done runs in the connection's reading goroutine.
+func (s *sender) done(p *parcel, err error) {
+	s.mu.Lock()
+	s.results = append(s.results, result{p, err, time.Now()})
+	s.mu.Unlock()
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// collect takes the acknowledgements in.
+func (s *sender) collect() {
+	s.mu.Lock()
+	results := s.results
+	s.results = nil
+	s.mu.Unlock()
+	for _, r := range results {
+		if _, ok := s.flight[r.p]; !ok {
+			continue
+		}
+		full := len(s.flight)
+		delete(s.flight, r.p)
+		r.p.lane.flying--
+		var code mqtt.ReasonCode
+		switch {
+		case r.err == nil:
+			s.acked(r, full)
+		case errors.As(r.err, &code) && code.Failed():
+			s.answered(r.at)
+			s.refused(r.p, code, r.at)
+		default:
+			// The connection went first: the queue hands it out again after Mark.
+		}
+	}
+}
+
+// answered notes that the upstream is alive and takes messages.
+func (s *sender) answered(at time.Time) {
+	s.acks++
+	s.lastAck, s.careful = at, false
+	s.b.suspect.clear()
+}
+
+func (s *sender) acked(r result, full int) {
+	s.answered(r.at)
+	s.pause = 0
+	s.window.acked(full)
+	s.b.latency.add(r.at.Sub(r.p.sent))
+	s.b.count.acked.Add(uint64(len(r.p.entries)))
+	s.b.poison.forget(r.p.ids())
+	s.b.queue.Ack(r.p.ids()...)
+}
+
+// refused decides about a message that the upstream did not take.
+func (s *sender) refused(p *parcel, code mqtt.ReasonCode, now time.Time) {
+	s.b.count.refused.Add(1)
+	if code == mqtt.QuotaExceeded || code == mqtt.ServerBusy {
+		if !now.Before(s.paused) { // the first refusal since the last pause
+			s.pause = min(max(quotaFirst, 4*s.pause), quotaMost)
+			s.paused = now.Add(s.pause)
+		}
+		s.careful = true
+		p.lane.putBack(p)
+		return
+	}
+	p.attempts = s.b.poison.strike(p.entries[0].ID)
+	switch {
+	case len(p.entries) > 1 && p.attempts >= 2:
+		a, b := p.split() // find the sample that is refused
+		p.lane.putBack(a, b)
+	case p.attempts >= retries:
+		s.aside(p, "refused by the upstream: "+code.Error())
+	default:
+		p.due = now.Add(retryFirst << (p.attempts - 1))
+		p.lane.putBack(p)
+	}
+}
+
+// aside puts a message into quarantine, where it blocks nothing.
+func (s *sender) aside(p *parcel, reason string) {
+	s.b.quarantine(p, reason)
+	s.b.poison.forget(p.ids())
+	s.b.queue.Ack(p.ids()...)
+}
+
+// read fills the lanes from the queue.
+func (s *sender) read() error {
+	now := time.Now()
+	for _, l := range s.lanes() {
+		for !l.dry && l.wantsMore(s.window.size) {
+			entries, err := s.b.queue.Next(l.kind, 0, max(readAhead, 2*s.window.size), readBytes)
+			if err != nil {
+				return fmt.Errorf("read the queue: %w", err)
+			}
+			if len(entries) == 0 {
+				l.dry = true
+				break
+			}
+			for _, e := range entries {
+				s.sort(l, e, now)
+			}
+		}
+	}
+	return nil
+}
+
+// sort gives an entry its route; what has expired or has no route is done.
+func (s *sender) sort(l *lane, e buffer.Entry, now time.Time) {
+	if s.b.expired(&e.Message) {
+		s.b.count.expired.Add(1)
+		s.b.queue.Ack(e.ID)
+		return
+	}
+	r, topic := s.b.destination(&e.Message)
+	if r == nil {
+		s.b.count.unrouted.Add(1)
+		s.b.queue.Ack(e.ID)
+		return
+	}
+	l.add(r, topic, e, now)
+}
+
+// send publishes what may go now and says how long to wait for what may not.
+func (s *sender) send(ctx context.Context) (wait time.Duration, err error) {
+	for {
+		now := time.Now()
+		wait = tick
+		for _, l := range s.lanes() {
+			wait = sooner(wait, l.closeDue(now), now)
+			wait = sooner(wait, l.soonest(now), now)
+		}
+		if now.Before(s.paused) {
+			return sooner(wait, s.paused, now), nil
+		}
+		p := s.pick(now)
+		if p == nil {
+			return wait, nil
+		}
+		if pause, ok := s.bucket.take(now); !ok {
+			return min(wait, pause), nil
+		}
+		p.lane.remove(p)
+		if err := s.publish(ctx, p, now); err != nil {
+			return 0, err
+		}
+		s.collect()
+		if err := s.read(); err != nil {
+			return 0, err
+		}
+	}
+}
+
+func sooner(wait time.Duration, at, now time.Time) time.Duration {
+	if at.IsZero() {
+		return wait
+	}
+	return max(0, min(wait, at.Sub(now)))
+}
+
+// pick is the parcel whose turn it is: alarms, then live values, then the
+// backlog within its share. Nil: none, or the window is full.
+func (s *sender) pick(now time.Time) *parcel {
+	size := s.window.size
+	if s.careful {
+		size = 1
+	}
+	if len(s.flight) >= size || s.live == nil && s.retrying() {
+		return nil
+	}
+	for _, l := range s.lanes() {
+		if p := l.front(0, now); p != nil {
+			return p
+		}
+	}
+	for _, l := range s.lanes() {
+		if l == s.back && s.live != nil && !s.backlogMay(size, now) {
+			continue
+		}
+		for r := 1; r < len(l.ready); r++ {
+			if p := l.front(r, now); p != nil {
+				return p
+			}
+		}
+	}
+	return nil
+}
+
+// retrying reports that a message which was refused before is in flight; in
+// strict order nothing may overtake it again.
+func (s *sender) retrying() bool {
+	for p := range s.flight {
+		if p.attempts > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// backlogMay reports whether the backlog is within its share of the window:
+// all of it while there are no live values, and always one message.
+func (s *sender) backlogMay(size int, now time.Time) bool {
+	if s.lastLive.IsZero() || now.Sub(s.lastLive) > liveIdle {
+		return true
+	}
+	return s.back.flying < max(1, int(float64(size)*s.b.s.share))
+}
+
+// publish sends a parcel within the upstream's limits. An error means that the
+// connection is of no use any more.
+func (s *sender) publish(ctx context.Context, p *parcel, now time.Time) error {
+	msg, err := p.route.message(p.topic, p.entries)
+	if err != nil {
+		s.aside(p, "encode: "+err.Error())
+		return nil
+	}
+	s.fit(&msg)
+	if err := mqtt.CheckTopic(msg.Topic); err != nil {
+		s.aside(p, fmt.Sprintf("topic %q: %v", msg.Topic, err))
+		return nil
+	}
+	if size := packetSize(&msg); s.tooLarge(p, size) {
+		if len(p.entries) > 1 {
+			a, b := p.split()
+			p.lane.putBack(a, b)
+			return nil
+		}
+		s.aside(p, fmt.Sprintf("%d bytes are more than the %d the upstream takes", size, s.lim.maxPacket))
+		return nil
+	}
+	if s.b.s.looks {
+		s.b.echoes.sent(&msg, now)
+	}
+	p.sent = now
+	s.flight[p] = struct{}{}
+	p.lane.flying++
+	if p.lane == s.live {
+		s.lastLive = now
+	}
+	s.b.count.sent.Add(1)
+	s.b.count.bytes.Add(uint64(len(msg.Topic) + len(msg.Payload)))
+	ctx, cancel := context.WithTimeout(ctx, ackGiveUp)
+	defer cancel()
+	if err := s.conn.PublishAsync(ctx, msg, func(err error) { s.done(p, err) }); err != nil {
+		return s.publishFailed(p, err)
+	}
+	return nil
+}
+
+// publishFailed tells a message that this connection cannot carry from a
+// connection that carries nothing any more.
+func (s *sender) publishFailed(p *parcel, err error) error {
+	select {
+	case <-s.conn.Done():
+		return lost(s.conn.Err())
+	default:
+	}
+	var code mqtt.ReasonCode
+	if errors.As(err, &code) && code.Failed() {
+		delete(s.flight, p)
+		p.lane.flying--
+		s.aside(p, err.Error())
+		return nil
+	}
+	return err
+}
+
+// tooLarge reports a packet beyond the upstream's limit, and a batch that
+// came out larger than the route allows by half and more.
+func (s *sender) tooLarge(p *parcel, size int) bool {
+	if s.lim.maxPacket > 0 && size > s.lim.maxPacket {
+		return true
+	}
+	return len(p.entries) > 1 && p.route.compress == "" && size > p.route.batch.bytes*3/2
+}
+
+// fit bends the message to what the upstream supports (MQTT 5.0 §3.2.2.3.4,
+// §3.2.2.3.5).
+func (s *sender) fit(m *mqtt.Message) {
+	m.QoS = min(m.QoS, s.lim.maxQoS)
+	m.Retain = m.Retain && s.lim.retain
+	if !s.lim.v5 {
+		m.Props = nil
+	}
+}
+
+// packetSize is the length of the PUBLISH packet, or a little more.
+func packetSize(m *mqtt.Message) int {
+	n := 5 + 2 + len(m.Topic) + 2 + len(m.Payload)
+	p := m.Props
+	if p == nil {
+		return n
+	}
+	n += 4 + 2 + 5 + 3 + len(p.ContentType) + 3 + len(p.ResponseTopic) + 3 + len(p.CorrelationData)
+	for _, u := range p.User {
+		n += 5 + len(u.Name) + len(u.Value)
+	}
+	return n
+}
+
+// overdue looks at acknowledgements that do not come.
+func (s *sender) overdue(now time.Time) error {
+	if len(s.flight) == 0 {
+		s.lastAck = now
+		return nil
+	}
+	oldest := now
+	for p := range s.flight {
+		if p.sent.Before(oldest) {
+			oldest = p.sent
+		}
+	}
+	if now.Sub(oldest) > ackTimeout {
+		s.window.timedOut(now)
+	}
+	if silent := now.Sub(s.lastAck); silent > ackGiveUp {
+		return fmt.Errorf("no acknowledgement for %s", silent.Round(time.Second))
+	}
+	return nil
+}
