@@ -23,10 +23,10 @@ func (c Config) Validate(bad conf.Bad) {
 		under := bad.Under(fmt.Sprintf("listener[%d]", i))
 		l.validate(under, c)
 		if first, ok := names[listenerName(l)]; ok {
-			under(conf.Problem{Key: "name", Code: "E0421", Text: fmt.Sprintf("listener[%d] has the name %q already", first, listenerName(l)), Part: l.Name})
+			under(conf.Problem{Key: "name", Code: "E0501", Text: fmt.Sprintf("listener[%d] has the name %q already", first, listenerName(l)), Part: l.Name})
 		}
 		if first, ok := binds[l.Bind]; ok && !strings.HasSuffix(l.Bind, ":0") {
-			under(conf.Problem{Key: "bind", Code: "E0422", Text: fmt.Sprintf("listener[%d] is bound to %q already", first, l.Bind), Part: l.Bind})
+			under(conf.Problem{Key: "bind", Code: "E0502", Text: fmt.Sprintf("listener[%d] is bound to %q already", first, l.Bind), Part: l.Bind})
 		}
 		names[listenerName(l)], binds[l.Bind] = i, i
 	}
@@ -35,7 +35,7 @@ func (c Config) Validate(bad conf.Bad) {
 func (c Config) validateNumbers(bad conf.Bad) {
 	number := func(key string, n, least, most int64) {
 		if n != 0 && (n < least || n > most) {
-			bad(conf.Problem{Key: key, Code: "E0423", Text: fmt.Sprintf("%d is out of bounds", n), Help: fmt.Sprintf("%d to %d", least, most)})
+			bad(conf.Problem{Key: key, Code: "E0503", Text: fmt.Sprintf("%d is out of bounds", n), Help: fmt.Sprintf("%d to %d", least, most)})
 		}
 	}
 	number("max_clients", int64(c.MaxClients), 1, 100_000)
@@ -53,28 +53,28 @@ func (c Config) validateNumbers(bad conf.Bad) {
 	number("connect_timeout", int64(c.ConnectTimeout/conf.Duration(time.Millisecond)), 100, 60_000)
 	number("max_session_expiry", int64(c.MaxSessionExpiry/conf.Duration(time.Second)), 1, 1<<32)
 	if c.SysInterval != nil && *c.SysInterval != 0 && c.SysInterval.Std() < time.Second {
-		bad(conf.Problem{Key: "sys_interval", Code: "E0423", Text: "$SYS cannot be published more than once a second", Help: `"0s" turns it off`})
+		bad(conf.Problem{Key: "sys_interval", Code: "E0503", Text: "$SYS cannot be published more than once a second", Help: `"0s" turns it off`})
 	}
 	if c.MaxQoS != nil && (*c.MaxQoS < 0 || *c.MaxQoS > 2) {
-		bad(conf.Problem{Key: "max_qos", Code: "E0423", Text: fmt.Sprintf("%d is no QoS", *c.MaxQoS), Help: "0, 1 or 2"})
+		bad(conf.Problem{Key: "max_qos", Code: "E0503", Text: fmt.Sprintf("%d is no QoS", *c.MaxQoS), Help: "0, 1 or 2"})
 	}
 	if c.WhenFull != "" && c.WhenFull != "slow" && c.WhenFull != "refuse" {
-		bad(conf.Problem{Key: "when_full", Code: "E0424", Text: fmt.Sprintf("unknown word %q", c.WhenFull), Help: `"slow" or "refuse"`, Part: c.WhenFull})
+		bad(conf.Problem{Key: "when_full", Code: "E0504", Text: fmt.Sprintf("unknown word %q", c.WhenFull), Help: `"slow" or "refuse"`, Part: c.WhenFull})
 	}
 }
 
 func (c Config) validateAccess(bad conf.Bad) {
 	for i, s := range c.ACL {
 		if s.User == "" {
-			bad(conf.Problem{Key: fmt.Sprintf("acl[%d].user", i), Code: "E0425", Text: "no user", Help: `name one, or "*" for every user, or "anonymous"`})
+			bad(conf.Problem{Key: fmt.Sprintf("acl[%d].user", i), Code: "E0505", Text: "no user", Help: `name one, or "*" for every user, or "anonymous"`})
 		}
 		for j, text := range s.Allow {
 			if _, err := parseRule(text); err != nil {
-				bad(conf.Problem{Key: fmt.Sprintf("acl[%d].allow[%d]", i, j), Code: "E0426", Text: err.Error(), Help: `"read FILTER", "write FILTER", "readwrite FILTER" or "deny FILTER"`, Part: text})
+				bad(conf.Problem{Key: fmt.Sprintf("acl[%d].allow[%d]", i, j), Code: "E0506", Text: err.Error(), Help: `"read FILTER", "write FILTER", "readwrite FILTER" or "deny FILTER"`, Part: text})
 			}
 		}
 		if k := slices.IndexFunc(c.ACL[:i], func(o ACL) bool { return o.User == s.User || o.User == "*" && s.User != "anonymous" }); k >= 0 {
-			bad(conf.Problem{Key: fmt.Sprintf("acl[%d]", i), Code: "W0427", Text: fmt.Sprintf("never reached: acl[%d] with user %q comes first", k, c.ACL[k].User), Help: "the first section whose user matches decides; put this one before it"})
+			bad(conf.Problem{Key: fmt.Sprintf("acl[%d]", i), Code: "W0507", Text: fmt.Sprintf("never reached: acl[%d] with user %q comes first", k, c.ACL[k].User), Help: "the first section whose user matches decides; put this one before it"})
 		}
 	}
 	if path := c.Auth.UsersFile; path != "" {
@@ -83,7 +83,7 @@ func (c Config) validateAccess(bad conf.Bad) {
 			if !os.IsNotExist(err) {
 				help = ""
 			}
-			bad(conf.Problem{Key: "auth.users_file", Code: "E0428", Text: err.Error(), Help: help, Part: path})
+			bad(conf.Problem{Key: "auth.users_file", Code: "E0508", Text: err.Error(), Help: help, Part: path})
 		}
 	}
 }
@@ -92,30 +92,30 @@ func (l Listener) validate(bad conf.Bad, c Config) {
 	open := l.validateBind(bad)
 	l.validateTLS(bad)
 	if w := l.WebSocket; w != nil && w.Path != "" && !strings.HasPrefix(w.Path, "/") {
-		bad(conf.Problem{Key: "websocket.path", Code: "E0429", Text: fmt.Sprintf("path %q does not begin with /", w.Path), Part: w.Path})
+		bad(conf.Problem{Key: "websocket.path", Code: "E0509", Text: fmt.Sprintf("path %q does not begin with /", w.Path), Part: w.Path})
 	}
 	for key, n := range map[string]int{"max_clients": l.MaxClients, "max_connects": l.MaxConnects, "max_rate": l.MaxRate} {
 		if n < 0 {
-			bad(conf.Problem{Key: key, Code: "E0423", Text: fmt.Sprintf("%d is out of bounds", n), Help: "leave it out for the default"})
+			bad(conf.Problem{Key: key, Code: "E0503", Text: fmt.Sprintf("%d is out of bounds", n), Help: "leave it out for the default"})
 		}
 	}
 	certificates := l.TLS != nil && l.TLS.ClientCAFile != ""
 	if open && !l.RiskAccepted {
 		switch {
 		case l.AllowAnonymous && !certificates:
-			bad(conf.Problem{Key: "allow_anonymous", Code: "E0430", Text: "the listener is open to the network without a password",
+			bad(conf.Problem{Key: "allow_anonymous", Code: "E0510", Text: "the listener is open to the network without a password",
 				Help: "take allow_anonymous out and add users (fieldgate passwd add NAME), bind it to 127.0.0.1, or set risk_accepted = true"})
 		case l.TLS == nil:
-			bad(conf.Problem{Key: "bind", Code: "E0431", Text: "passwords would cross the network in clear text",
+			bad(conf.Problem{Key: "bind", Code: "E0511", Text: "passwords would cross the network in clear text",
 				Help: `add tls = { auto = "self-signed" }, bind it to 127.0.0.1, or set risk_accepted = true`})
 		}
 	}
 	if open && len(c.ACL) == 0 {
-		bad(conf.Problem{Key: "", Code: "W0432", Text: "no [[broker.acl]]: clients from the network may neither read nor write",
+		bad(conf.Problem{Key: "", Code: "W0512", Text: "no [[broker.acl]]: clients from the network may neither read nor write",
 			Help: `for example: [[broker.acl]] user = "*" allow = ["read #"]`})
 	}
 	if !l.AllowAnonymous && !certificates && c.Auth.UsersFile == "" {
-		bad(conf.Problem{Key: "", Code: "E0433", Text: "nobody can log in: no users_file, no client_ca_file, no allow_anonymous",
+		bad(conf.Problem{Key: "", Code: "E0513", Text: "nobody can log in: no users_file, no client_ca_file, no allow_anonymous",
 			Help: "set [broker.auth] users_file and run: fieldgate passwd add NAME"})
 	}
 }
@@ -124,14 +124,14 @@ func (l Listener) validate(bad conf.Bad, c Config) {
 func (l Listener) validateBind(bad conf.Bad) (open bool) {
 	if path, ok := strings.CutPrefix(l.Bind, "unix:"); ok {
 		if !strings.HasPrefix(path, "/") || len(path) > 107 {
-			bad(conf.Problem{Key: "bind", Code: "E0434", Text: fmt.Sprintf("%q is no path of a socket", l.Bind), Help: "unix:/absolute/path of at most 107 bytes", Part: l.Bind})
+			bad(conf.Problem{Key: "bind", Code: "E0514", Text: fmt.Sprintf("%q is no path of a socket", l.Bind), Help: "unix:/absolute/path of at most 107 bytes", Part: l.Bind})
 		}
 		return false
 	}
 	_, port, err := net.SplitHostPort(l.Bind)
 	n, perr := strconv.Atoi(port)
 	if err != nil || perr != nil || n < 0 || n > 65535 {
-		bad(conf.Problem{Key: "bind", Code: "E0434", Text: fmt.Sprintf("%q is no address", l.Bind), Help: `"127.0.0.1:1883", ":8883" for all addresses, or "unix:/run/fieldgate/mqtt.sock"`, Part: l.Bind})
+		bad(conf.Problem{Key: "bind", Code: "E0514", Text: fmt.Sprintf("%q is no address", l.Bind), Help: `"127.0.0.1:1883", ":8883" for all addresses, or "unix:/run/fieldgate/mqtt.sock"`, Part: l.Bind})
 		return false
 	}
 	return !loopback(l.Bind)
@@ -145,22 +145,22 @@ func (l Listener) validateTLS(bad conf.Bad) {
 	bad = bad.Under("tls")
 	switch {
 	case t.Auto != "" && t.Auto != "self-signed":
-		bad(conf.Problem{Key: "auto", Code: "E0435", Text: fmt.Sprintf("unknown word %q", t.Auto), Help: `"self-signed"`, Part: t.Auto})
+		bad(conf.Problem{Key: "auto", Code: "E0515", Text: fmt.Sprintf("unknown word %q", t.Auto), Help: `"self-signed"`, Part: t.Auto})
 	case (t.CertFile == "") != (t.KeyFile == ""):
-		bad(conf.Problem{Key: "", Code: "E0436", Text: "cert_file and key_file belong together"})
+		bad(conf.Problem{Key: "", Code: "E0516", Text: "cert_file and key_file belong together"})
 	case t.CertFile == "" && t.Auto == "":
-		bad(conf.Problem{Key: "", Code: "E0436", Text: "no certificate", Help: `name cert_file and key_file, or auto = "self-signed"`})
+		bad(conf.Problem{Key: "", Code: "E0516", Text: "no certificate", Help: `name cert_file and key_file, or auto = "self-signed"`})
 	case t.Auto == "":
 		if _, err := loadPair(t, l.Bind); err != nil {
-			bad(conf.Problem{Key: "cert_file", Code: "E0437", Text: err.Error(), Part: t.CertFile})
+			bad(conf.Problem{Key: "cert_file", Code: "E0517", Text: err.Error(), Part: t.CertFile})
 		}
 	}
 	if t.ClientCAFile != "" {
 		if _, err := loadPool(t.ClientCAFile); err != nil {
-			bad(conf.Problem{Key: "client_ca_file", Code: "E0437", Text: err.Error(), Part: t.ClientCAFile})
+			bad(conf.Problem{Key: "client_ca_file", Code: "E0517", Text: err.Error(), Part: t.ClientCAFile})
 		}
 	}
 	if t.UserFrom != "" && t.UserFrom != "cn" && t.UserFrom != "san" {
-		bad(conf.Problem{Key: "user_from", Code: "E0435", Text: fmt.Sprintf("unknown word %q", t.UserFrom), Help: `"cn" or "san"`, Part: t.UserFrom})
+		bad(conf.Problem{Key: "user_from", Code: "E0515", Text: fmt.Sprintf("unknown word %q", t.UserFrom), Help: `"cn" or "san"`, Part: t.UserFrom})
 	}
 }
