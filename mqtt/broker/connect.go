@@ -49,7 +49,7 @@ func (c *conn) nameFromCertificate(state tls.ConnectionState) {
 func (c *conn) readConnect() (*packet.Connect, error) {
 	for {
 		header, body, n, err := packet.Split(c.in.data, maxConnectPacket)
-		if len(c.in.data) > 0 && packet.TypeOf(c.in.data[0]) != packet.TypeConnect {
+		if len(c.in.data) > 0 && c.in.data[0] != 0x10 { // TLS begins with 0x16, which would be CONNECT with wrong flags
 			return nil, c.notMQTT()
 		}
 		if err != nil {
