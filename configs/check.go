@@ -18,7 +18,7 @@ type validator interface{ Validate(bad conf.Bad) }
 // tree, and a key that is not there is reported at the table it is missing from.
 func (l *loader) bad(prefix string) conf.Bad {
 	at := conf.Bad(func(p conf.Problem) {
-		if l.known(p.Key) {
+		if l.known(p.Key) || l.opts.SkipFiles && ofThisMachine[p.Code] {
 			return
 		}
 		v, whole := l.root.find(steps(p.Key))
@@ -39,6 +39,9 @@ func (l *loader) bad(prefix string) conf.Bad {
 	}
 	return at.Under(prefix)
 }
+
+// ofThisMachine are the codes of problems with files that keys name.
+var ofThisMachine = map[string]bool{"E0508": true, "E0517": true}
 
 // known reports a key whose value was refused when it was read, so that what
 // its section says of it, or of what is below it, is no news.

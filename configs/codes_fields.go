@@ -64,8 +64,26 @@ var busCodes = []codeText{
 	{"W0346", "one unit, two devices", "Two devices are the same unit of the same bus. That works, but they are polled apart and fail apart."},
 }
 
-// brokerCodes are about ports in use and the local broker.
-var brokerCodes = []codeText{}
+// brokerCodes are about the local broker.
+var brokerCodes = []codeText{
+	{"E0501", "listener name taken twice", "Two listeners have the same name."},
+	{"E0502", "two listeners on one address", "Two listeners are bound to the same address."},
+	{"E0503", "out of bounds", "A limit of the broker is outside of what it can be; leave the key out for the default."},
+	{"E0504", "unknown when_full", "when_full is slow or refuse."},
+	{"E0505", "acl without user", "Each [[broker.acl]] names a user, \"*\" for everybody with a name, or \"anonymous\"."},
+	{"E0506", "acl rule", "A rule is \"read FILTER\", \"write FILTER\", \"readwrite FILTER\" or \"deny FILTER\"."},
+	{"W0507", "acl that nothing reaches", "The first section whose user matches decides, and an earlier one matches the same users."},
+	{"E0508", "user file", "The file with users and password hashes cannot be read. fieldgate passwd add NAME writes it."},
+	{"E0509", "path of a WebSocket", "The path begins with /."},
+	{"E0510", "open to the network without a password", "The listener can be reached by others and lets clients in without a password. Add users and TLS, bind it to 127.0.0.1, or say risk_accepted = true."},
+	{"E0511", "passwords in clear text", "The listener can be reached by others and has no TLS, so passwords can be read on the way. Add tls, bind it to 127.0.0.1, or say risk_accepted = true."},
+	{"W0512", "nobody has rights", "There is no [[broker.acl]], so clients from the network may neither read nor write."},
+	{"E0513", "nobody can log in", "The listener has no users_file, no client_ca_file and no allow_anonymous."},
+	{"E0514", "not an address", "bind is \"127.0.0.1:1883\", \":8883\" for all addresses, or \"unix:/run/fieldgate/mqtt.sock\"."},
+	{"E0515", "unknown word in tls", "tls.auto is \"self-signed\", tls.user_from is cn or san."},
+	{"E0516", "half a certificate", "A certificate is cert_file and key_file together, or auto = \"self-signed\"."},
+	{"E0517", "certificate", "A certificate, its key or an authority cannot be read, or they do not belong together."},
+}
 
 // serialCodes are about serial instruments.
 var serialCodes = []codeText{

@@ -38,6 +38,8 @@ var eventCodes = []codeText{
 	{"E0721", "state damaged", "The database of sessions and retained messages is damaged. It was moved aside and a new one is in use."},
 	{"E0722", "sessions damaged", "Some sessions, retained messages or queued messages could not be read and were left out."},
 	{"E0723", "segment damaged", "A part of the queue could not be read and was set aside; the others go on."},
+	{"E0724", "damaged file waits", "A damaged database that was moved aside cannot be searched for messages now. It is kept and tried again."},
+	{"W0726", "damaged file removed", "An older damaged database, already searched, was removed, because newer ones are kept."},
 	{"W0730", "messages given up", "Messages were dropped from the queue, because it was full or they were too old. The event says how many, which and why."},
 }
 

@@ -1,6 +1,8 @@
 package configs
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"os"
 	"strings"
 
@@ -77,4 +79,12 @@ func hostname() string {
 		}
 		return r
 	}, name)
+}
+
+// Fingerprint tells configurations apart: 12 hex digits over what Show writes,
+// in which secrets are hidden.
+func (f *File) Fingerprint() string {
+	sum := sha256.New()
+	_ = f.Show(sum) // a hash takes every write
+	return hex.EncodeToString(sum.Sum(nil))[:12]
 }

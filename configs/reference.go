@@ -10,7 +10,8 @@ import (
 )
 
 // Reference is the file that explains every key: its comments are what Explain
-// and Schema say, and its keys behind # are the defaults that Show fills in.
+// and Schema say, and its keys behind # are the defaults that Show fills in;
+// for a key that stands there as an example, the words: Default "1s".
 //
 //go:embed fieldgate.toml
 var Reference string
@@ -34,6 +35,7 @@ var (
 	headerLine = regexp.MustCompile(`^#?\[\[?([a-z0-9_.]+)\]\]?`)
 	keyLine    = regexp.MustCompile(`^#?([a-z0-9_]+) *= *(.*)$`)
 	choiceList = regexp.MustCompile(`^[a-z0-9_-]+(\|[a-z0-9_-]+)*$`)
+	inText     = regexp.MustCompile(`\b[Dd]efault ("[^"]*"|[0-9.]*[0-9]|true|false)`)
 	lineBreak  = regexp.MustCompile(`^# ──`)
 )
 
@@ -130,8 +132,15 @@ func docOf(path string) *doc {
 // defaultOf is the default of a key as the file would write it.
 func defaultOf(path string) (text string, ok bool) {
 	d := docOf(path)
-	if d == nil || !d.isDefault || d.dynamic {
+	switch {
+	case d == nil || d.dynamic:
+		return "", false
+	case d.isDefault:
+		return d.value, true
+	}
+	m := inText.FindStringSubmatch(d.text) // the key beside it is an example
+	if m == nil {
 		return "", false
 	}
-	return d.value, true
+	return m[1], true
 }

@@ -124,7 +124,7 @@ func isSecretFile(name string) bool {
 }
 
 func (l *loader) checkSecretFile(v *value, name, path string) {
-	if l.opts.SkipFiles {
+	if l.opts.SkipFiles || l.reported(path) {
 		return
 	}
 	info, err := os.Stat(name)

@@ -9,6 +9,7 @@ import (
 
 	"fieldgate/configs/conf"
 	"fieldgate/configs/tree"
+	"fieldgate/drivers/modbus"
 )
 
 // Show writes the effective configuration: every section with all its keys, a
@@ -32,7 +33,7 @@ type shower struct {
 func (s *shower) section(v reflect.Value, at *value, path, full string) {
 	var tables []field
 	for _, f := range fieldsOf(v.Type()) {
-		if f.name == "include" { // all of it is here
+		if f.name == "include" || at.child(f.name) == nil && !applies(v, f.name) { // what it includes is all here
 			continue
 		}
 		if s.isTable(v.Field(f.index), at.child(f.name), f) {
@@ -44,6 +45,28 @@ func (s *shower) section(v reflect.Value, at *value, path, full string) {
 	for _, f := range tables {
 		s.tables(v.Field(f.index), at.child(f.name), joinPath(path, f.name), joinPath(full, f.name))
 	}
+}
+
+// applies reports whether a key means anything in a section: a bus on a serial
+// port has no TCP connection, and the other way round.
+func applies(section reflect.Value, key string) bool {
+	b, ok := section.Interface().(modbus.Bus)
+	if !ok {
+		return true
+	}
+	switch key {
+	case "port", "protocol", "echo", "rs485":
+		return b.Port != ""
+	case "baud", "mode":
+		return b.TCP == ""
+	case "connect_delay", "idle_close", "max_in_flight", "ignore_unit":
+		return b.Port == ""
+	case "tcp", "ignore_tid":
+		return b.TCP != ""
+	case "rtu_tcp":
+		return b.RTUOverTCP != ""
+	}
+	return true
 }
 
 // child is the value of a key, nil if there is none.
@@ -81,11 +104,14 @@ func (s *shower) tables(v reflect.Value, at *value, path, full string) {
 		}
 		v = v.Elem()
 	}
-	if at == nil && v.IsZero() && strings.Contains(full, "tag") {
-		return // a tag without a match or a condition
-	}
+	before := s.out.String()
 	fmt.Fprintf(&s.out, "\n[%s]\n", path)
+	head := s.out.Len()
 	s.section(v, at, path, full)
+	if at == nil && s.out.Len() == head { // nothing to say
+		s.out.Reset()
+		s.out.WriteString(before)
+	}
 }
 
 func (v *value) elem(i int) *value {
