@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -124,7 +125,8 @@ type change struct {
 // that carries them is synced, or after later changes have undone them;
 // otherwise at once, and they are committed within a second.
 //
-// The error is ErrClosed, ErrFull, ctx's, or names an unknown session.
+// The error is ErrClosed, ErrFull or ctx's. Changes to a session that is not
+// there any more are left out: who made them could not know yet.
 func (s *State) Apply(ctx context.Context, durable bool, changes []mqtt.StoreChange) error {
 	var w *waiter
 	if durable {
@@ -221,13 +223,6 @@ func releaseAll(c *change) {
 	c.wait = nil
 }
 
-func (s *State) findLocked(client string) (*session, error) {
-	if x := s.sessions[client]; x != nil {
-		return x, nil
-	}
-	return nil, fmt.Errorf("session %q is not stored", client)
-}
-
 func (s *State) putSessionLocked(p *mqtt.SessionState, w *waiter) error {
 	x := s.sessions[p.ClientID]
 	if x == nil {
@@ -275,9 +270,9 @@ func (s *State) retainLocked(m *mqtt.Message, w *waiter) {
 }
 
 func (s *State) enqueueLocked(e *mqtt.SessionEntry, w *waiter) error {
-	x, err := s.findLocked(e.ClientID)
-	if err != nil {
-		return err
+	x := s.sessions[e.ClientID]
+	if x == nil {
+		return nil // the session ended meanwhile: nothing of it is to be kept
 	}
 	if e.Seq == 0 || e.Seq >= 1<<sessionSeqBits {
 		return fmt.Errorf("session %q: sequence number %d cannot be stored", e.ClientID, e.Seq)
@@ -288,7 +283,11 @@ func (s *State) enqueueLocked(e *mqtt.SessionEntry, w *waiter) error {
 	x.bytes += int64(c.size)
 	x.dirty = true
 	s.addLocked(c, w)
-	x.pend = append(x.pend, c)
+	i := len(x.pend) // callers that overlap may come out of order
+	for i > 0 && x.pend[i-1].seq > c.seq {
+		i--
+	}
+	x.pend = slices.Insert(x.pend, i, c)
 	return nil
 }
 
@@ -310,9 +309,9 @@ func (x *session) pending(seq uint64) (int, *change) {
 }
 
 func (s *State) updateLocked(e *mqtt.SessionEntry, w *waiter) error {
-	x, err := s.findLocked(e.ClientID)
-	if err != nil {
-		return err
+	x := s.sessions[e.ClientID]
+	if x == nil {
+		return nil // the session ended meanwhile: nothing of it is to be kept
 	}
 	st := queueState{e.PacketID, e.Released}
 	if _, c := x.pending(e.Seq); c != nil {
@@ -334,9 +333,9 @@ func (s *State) updateLocked(e *mqtt.SessionEntry, w *waiter) error {
 }
 
 func (s *State) dequeueLocked(e *mqtt.SessionSeq, w *waiter) error {
-	x, err := s.findLocked(e.ClientID)
-	if err != nil {
-		return err
+	x := s.sessions[e.ClientID]
+	if x == nil {
+		return nil // the session ended meanwhile: nothing of it is to be kept
 	}
 	if _, gone := x.gone[e.Seq]; gone || x.n == 0 {
 		return nil
@@ -362,9 +361,9 @@ func (s *State) dequeueLocked(e *mqtt.SessionSeq, w *waiter) error {
 }
 
 func (s *State) receivedLocked(e *mqtt.SessionPacketID, kind changeKind, w *waiter) error {
-	x, err := s.findLocked(e.ClientID)
-	if err != nil {
-		return err
+	x := s.sessions[e.ClientID]
+	if x == nil {
+		return nil // the session ended meanwhile: nothing of it is to be kept
 	}
 	s.addLocked(&change{kind: kind, sess: x, sid: x.sid, seq: uint64(e.PacketID)}, w)
 	return nil
