@@ -228,13 +228,13 @@ func TestMeterWithTheRealDriver(t *testing.T) {
 
 func TestFaultsNeverGiveAWrongValue(t *testing.T) {
 	noLeaks(t)
-	m, err := NewMeter(MeterConfig{Baud: 115200, Faults: Faults{Late: 0.1, LateBy: conf.Duration(350 * time.Millisecond), Drop: 0.1, Noise: 0.2, Exception: 0.1, Off: true}})
+	m, err := NewMeter(MeterConfig{Baud: 115200, Faults: Faults{Late: 0.1, LateBy: conf.Duration(170 * time.Millisecond), Drop: 0.05, Noise: 0.2, Exception: 0.1, Off: true}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	serve(t, m)
 	d := modbusDriver(t, m.TOML(), func(f *file) {
-		f.Bus[0].Timeout = conf.Duration(300 * time.Millisecond)
+		f.Bus[0].Timeout = conf.Duration(150 * time.Millisecond)
 		f.Device[0].Poll = conf.Duration(50 * time.Millisecond)
 		f.Device[0].Offline.After = 100 // stay at it
 	})
@@ -247,7 +247,7 @@ func TestFaultsNeverGiveAWrongValue(t *testing.T) {
 	m.Disturb(true)
 	eventually(t, "all faults and good values between them", func() bool {
 		n := m.FaultCounts()
-		return n.Drop > 0 && n.Late > 0 && n.Noise > 0 && n.Exception > 0 && c.count("l1_voltage") >= 15
+		return n.Drop > 0 && n.Late > 0 && n.Noise > 0 && n.Exception > 0 && c.count("l1_voltage") >= 8
 	})
 	m.Disturb(false)
 	n := c.count("l1_voltage")
