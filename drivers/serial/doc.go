@@ -11,5 +11,5 @@
 // What an instrument says instead of a value (an empty field, "----", "OL",
 // NaN) is a sample without a value and with bad quality, never 0.
 //
-// DESIGN.md has the tables of kinds, checks, contents and types.
+// DESIGN.md beside this file has the tables of kinds, checks, contents and types.
 package serial
