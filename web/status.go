@@ -105,6 +105,7 @@ type Link struct {
 	URL      string     `json:"url"`
 	State    string     `json:"state"` // online, connecting, offline, disabled
 	Reason   string     `json:"reason,omitempty"`
+	Hint     string     `json:"hint,omitempty"` // what to do about it
 	Since    *time.Time `json:"since,omitempty"`
 	NextTry  *time.Time `json:"next_try,omitempty"`
 	Connects uint64     `json:"connects"`

@@ -3,6 +3,8 @@ package main
 import (
 	"runtime"
 	"runtime/debug"
+	"strconv"
+	"time"
 
 	"github.com/spf13/cobra"
 )
@@ -10,6 +12,9 @@ import (
 // release is set by the linker in scripts/release; builds from a checkout
 // fall back to what the Go tool recorded.
 var release string
+
+// releaseTime is the Unix time of the release, set by the linker too.
+var releaseTime string
 
 // versionText is the version of this binary.
 func versionText() string {
@@ -49,4 +54,22 @@ func (a *app) versionCommand() *cobra.Command {
 			return nil
 		},
 	}
+}
+
+// buildTime is when the source of this binary was committed; a clock that
+// shows an earlier time is wrong. Zero where the build did not record it.
+func buildTime() time.Time {
+	if unix, err := strconv.ParseInt(releaseTime, 10, 64); err == nil {
+		return time.Unix(unix, 0)
+	}
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return time.Time{}
+	}
+	for _, s := range info.Settings {
+		if t, err := time.Parse(time.RFC3339, s.Value); s.Key == "vcs.time" && err == nil {
+			return t
+		}
+	}
+	return time.Time{}
 }

@@ -4,6 +4,7 @@ package peertest
 import (
 	"os"
 	"os/exec"
+	"path/filepath"
 	"testing"
 )
 
@@ -40,4 +41,23 @@ func missing(t testing.TB, what string) {
 		t.Fatalf("%s is not installed; scripts/peers installs it", what)
 	}
 	t.Skipf("%s is not installed; scripts/peers installs it", what)
+}
+
+// NodeModules returns the folder of npm packages that scripts/peers made,
+// after checking that it holds a package.
+func NodeModules(t testing.TB, pkg string) string {
+	t.Helper()
+	dir := os.Getenv("FIELDGATE_PEERS")
+	if dir == "" {
+		cache, err := os.UserCacheDir()
+		if err != nil {
+			t.Fatal(err)
+		}
+		dir = filepath.Join(cache, "fieldgate-peers")
+	}
+	modules := filepath.Join(dir, "node_modules")
+	if _, err := os.Stat(filepath.Join(modules, pkg)); err != nil {
+		missing(t, "npm package "+pkg)
+	}
+	return modules
 }

@@ -1,0 +1,108 @@
+package main
+
+import (
+	"fmt"
+	"reflect"
+
+	"fieldgate/configs"
+	"fieldgate/drivers"
+	"fieldgate/drivers/modbus"
+	"fieldgate/drivers/serial"
+)
+
+// busSetup is all that makes a driver: a bus with its devices, or one serial
+// instrument. Two setups that are DeepEqual make the same driver.
+type busSetup struct {
+	bus     *modbus.Bus
+	devices []modbus.Device
+	serial  *serial.Config
+}
+
+// setups lists the drivers of a file by name.
+func setups(file *configs.File) map[string]busSetup {
+	all := map[string]busSetup{}
+	for i := range file.Bus {
+		s := busSetup{bus: &file.Bus[i]}
+		for _, d := range file.Device {
+			if d.Bus == s.bus.Name {
+				s.devices = append(s.devices, d)
+			}
+		}
+		all[s.bus.Name] = s
+	}
+	for i := range file.Serial {
+		all[file.Serial[i].Name] = busSetup{serial: &file.Serial[i]}
+	}
+	return all
+}
+
+// openDrivers makes the supervisor and every driver; no line is opened.
+func (g *gateway) openDrivers() (err error) {
+	g.super, err = drivers.NewSupervisor(drivers.Options{
+		Broker: g.broker, Gateway: g.file.Gateway, Publish: g.file.Publish, Log: g.log, Synced: g.synced,
+	})
+	if err != nil {
+		return err
+	}
+	for name, s := range setups(g.file) {
+		if err := g.addDriver(name, s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (g *gateway) addDriver(name string, s busSetup) error {
+	driver, devices, err := g.newDriver(s)
+	if err == nil {
+		err = g.super.Add(driver, devices)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	g.buses[name] = s
+	return nil
+}
+
+func (g *gateway) newDriver(s busSetup) (drivers.Driver, []drivers.DeviceInfo, error) {
+	if s.serial != nil {
+		d, err := serial.New(*s.serial)
+		if err != nil {
+			return nil, nil, err
+		}
+		d.Log = g.log
+		return d, []drivers.DeviceInfo{{Name: s.serial.Name, Label: s.serial.Label, Bus: s.serial.Name}}, nil
+	}
+	d, err := modbus.New(*s.bus, s.devices, modbus.Options{Log: g.log})
+	if err != nil {
+		return nil, nil, err
+	}
+	return d, d.Devices(), nil
+}
+
+// reloadDrivers replaces the drivers whose setup changed; the others keep
+// their cadence. What it returns failed alone and leaves the others running.
+func (g *gateway) reloadDrivers(file *configs.File) error {
+	next := setups(file)
+	for name, old := range g.buses {
+		s, stays := next[name]
+		if stays && reflect.DeepEqual(s, old) {
+			continue
+		}
+		if err := g.super.Remove(name, !stays); err != nil {
+			return err
+		}
+		delete(g.buses, name)
+		g.log.Info("stopped for the new configuration", "bus", name)
+	}
+	for name, s := range next {
+		if _, runs := g.buses[name]; runs {
+			continue
+		}
+		if err := g.addDriver(name, s); err != nil {
+			return err
+		}
+		g.log.Info("started by the new configuration", "bus", name)
+	}
+	return nil
+}

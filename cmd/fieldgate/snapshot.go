@@ -1,0 +1,220 @@
+package main
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"fieldgate/bridge"
+	"fieldgate/buffer"
+	"fieldgate/buffer/clock"
+	"fieldgate/drivers"
+	"fieldgate/web"
+)
+
+// Status puts together what every part counts. It touches no device, no
+// network and, but for the free space, no disk.
+func (g *gateway) Status() web.Status {
+	g.mu.Lock()
+	file, problems := g.file, slices.Clone(g.problems)
+	links := make([]*bridge.Bridge, 0, len(g.links))
+	for _, u := range file.Upstream {
+		if l := g.links[u.Name]; l != nil {
+			links = append(links, l.bridge)
+		}
+	}
+	g.mu.Unlock()
+
+	s := web.Status{
+		Schema: web.Schema, Problems: problems, Devices: []web.Device{}, Buses: []web.Bus{}, Upstream: []web.Link{},
+		Gateway: web.Gateway{
+			ID: file.Gateway.ID, Name: file.Gateway.Name, Version: versionText(), Started: g.started,
+			UptimeS: int64(time.Since(g.started).Seconds()), ConfigID: fingerprint(file),
+		},
+	}
+	for _, b := range g.super.Stats() {
+		s.Buses = append(s.Buses, webBus(b))
+		for _, d := range b.Devices {
+			s.Devices = append(s.Devices, webDevice(b.Bus, d))
+		}
+	}
+	slices.SortFunc(s.Buses, func(a, b web.Bus) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(s.Devices, func(a, b web.Device) int { return strings.Compare(a.Name, b.Name) })
+	s.Tags = countTags(g.super.Tags())
+	s.Broker = g.brokerStatus()
+	for _, l := range links {
+		s.Upstream = append(s.Upstream, webLink(l.Stats()))
+	}
+	s.Store = g.storeStatus(file.Buffer.Directory())
+	synced, within := clock.Synced()
+	s.Clock = web.Clock{Synced: synced, ErrorMs: float64(within) / 1e6}
+	s.Problems = append(s.Problems, findProblems(&s)...)
+	s.State = "ok"
+	if len(s.Problems) > 0 {
+		s.State = "degraded"
+	}
+	if strings.HasPrefix(s.Store.State, "degraded") {
+		s.State = "failed"
+	}
+	return s
+}
+
+// Tags lists every tag with its value, for the page and the tags command.
+func (g *gateway) Tags() []web.Tag {
+	states := g.super.Tags()
+	tags := make([]web.Tag, 0, len(states))
+	for _, t := range states {
+		tag := web.Tag{
+			Device: t.Tag.Device, Tag: t.Tag.Name, Label: t.Tag.Label, Unit: t.Tag.Unit, Quality: t.Quality.String(),
+			Reason: t.Reason, Address: t.Tag.Address, Topic: t.Topic, Value: json.RawMessage(t.Value.AppendJSON(nil)),
+		}
+		if age, ok := t.Age(); ok {
+			at := clock.Wall(t.Time)
+			tag.Time, tag.AgeS = &at, age.Seconds()
+		}
+		tags = append(tags, tag)
+	}
+	return tags
+}
+
+func countTags(states []drivers.TagState) (n web.TagCount) {
+	for _, t := range states {
+		switch t.Quality {
+		case drivers.Good:
+			n.Good++
+		case drivers.Uncertain:
+			n.Uncertain++
+		default:
+			n.Bad++
+			if t.Reason == drivers.ReasonStale {
+				n.Stale++
+			}
+		}
+	}
+	return n
+}
+
+func webBus(b drivers.BusStats) web.Bus {
+	return web.Bus{
+		Name: b.Bus, Kind: b.Kind, Target: b.Target, Open: b.Open, Error: b.Error, Requests: b.Requests, Errors: b.Errors,
+		Retries: b.Retries, Late: b.Late, BytesIn: b.BytesIn, BytesOut: b.BytesOut, Reconnects: b.Reconnects,
+		BusyS: b.Busy.Seconds(), Hints: b.Hints,
+	}
+}
+
+func webDevice(bus string, d drivers.DeviceStats) web.Device {
+	return web.Device{
+		Name: d.Device, Bus: bus, Unit: d.Unit, State: d.State, Reason: d.Reason, Since: moment(d.Since), LastOK: moment(d.LastOK),
+		NextTry: moment(d.NextTry), Polls: d.Polls, Failures: d.Failures, Overruns: d.Overruns, Writes: d.Writes,
+		P50ms: millis(d.P50), P95ms: millis(d.P95), MaxMs: millis(d.Max),
+	}
+}
+
+func webLink(l bridge.Stats) web.Link {
+	state := l.State
+	if state == bridge.StateWaiting {
+		state = "offline"
+	}
+	return web.Link{
+		Name: l.Name, URL: l.URL, State: state, Reason: l.Reason, Hint: l.Hint, Since: moment(l.Since), NextTry: moment(l.NextTry),
+		Connects: l.Connects, Sent: l.Sent, Acked: l.Acked, BytesOut: l.Bytes, AckP50ms: millis(l.AckP50), AckP99ms: millis(l.AckP99),
+		Queue: webQueue(l.Backlog),
+	}
+}
+
+func webQueue(c buffer.CursorStats) web.Queue {
+	return web.Queue{
+		Messages: c.Messages, Bytes: c.Bytes, Limit: c.LimitBytes, OldestAgeS: c.OldestAge.Seconds(), FullInS: c.FullIn.Seconds(),
+		Enqueued: c.Offered, Dropped: c.Dropped,
+	}
+}
+
+func (g *gateway) storeStatus(dir string) web.Store {
+	stats := g.buffer.Stats()
+	s := web.Store{Dir: dir, State: "ok", WrittenBytes: writtenBytes()}
+	s.WrittenToday = g.written.today(time.Now(), s.WrittenBytes)
+	if stats.Degraded != "" {
+		s.State = "degraded: " + stats.Degraded
+	}
+	var fs unix.Statfs_t
+	if unix.Statfs(dir, &fs) == nil {
+		s.FreeBytes, s.SizeBytes = fs.Bavail*uint64(fs.Bsize), fs.Blocks*uint64(fs.Bsize)
+	}
+	return s
+}
+
+// findProblems puts into words what a person should look at.
+func findProblems(s *web.Status) []web.Problem {
+	var all []web.Problem
+	add := func(code, part, next, format string, args ...any) {
+		all = append(all, web.Problem{Code: code, Part: part, Text: fmt.Sprintf(format, args...), Next: next})
+	}
+	for _, b := range s.Buses {
+		if !b.Open && b.Error != "" {
+			add("E0710", "bus "+b.Name, "", "%s", b.Error)
+		}
+		for _, hint := range b.Hints {
+			add("W0711", "bus "+b.Name, "", "%s", hint)
+		}
+	}
+	for _, d := range s.Devices {
+		if d.State == drivers.DeviceOffline {
+			add(drivers.CodeDeviceOffline, "device "+d.Name, "fieldgate read "+d.Name+" shows what it answers", "%s%s", cmp.Or(d.Reason, "no answer"), sinceText(d.Since))
+		}
+	}
+	for _, l := range s.Upstream {
+		if l.State != bridge.StateOnline && l.State != "disabled" {
+			add("W0812", "upstream "+l.Name, cmp.Or(l.Hint, "fieldgate upstream test "+l.Name), "%s%s", cmp.Or(l.Reason, l.State), sinceText(l.Since))
+		}
+	}
+	if strings.HasPrefix(s.Store.State, "degraded") {
+		add("E0713", "queue", "look at the disk of "+s.Store.Dir, "%s", s.Store.State)
+	}
+	return all
+}
+
+func sinceText(t *time.Time) string {
+	if t == nil {
+		return ""
+	}
+	return " since " + t.Format("15:04") + " (" + age(time.Since(*t)) + ")"
+}
+
+func moment(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
+func millis(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+
+func (g *gateway) brokerStatus() web.Broker {
+	b := g.broker.Stats()
+	return web.Broker{
+		Listeners: g.addresses(), Clients: b.Clients, Sessions: b.Sessions, Retained: b.Retained, Subscriptions: b.Subscriptions,
+		MessagesIn: b.MessagesReceived, MessagesOut: b.MessagesSent, BytesIn: b.BytesReceived, BytesOut: b.BytesSent,
+		Dropped: b.Dropped, Connects: b.Connects, AuthFailures: b.AuthFailures,
+	}
+}
+
+// addresses lists the broker's listeners as URLs.
+func (g *gateway) addresses() []string {
+	list := []string{}
+	for _, l := range g.broker.Stats().Listeners {
+		scheme := "mqtt"
+		if l.WebSocket {
+			scheme = "ws"
+		}
+		if l.TLS {
+			scheme += "s"
+		}
+		list = append(list, scheme+"://"+l.Address)
+	}
+	return list
+}
