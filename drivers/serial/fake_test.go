@@ -18,7 +18,6 @@ import (
 type recorder struct {
 	mu   sync.Mutex
 	list []string
-	all  []drivers.Sample
 }
 
 func (r *recorder) report(samples []drivers.Sample) {
@@ -29,19 +28,12 @@ func (r *recorder) report(samples []drivers.Sample) {
 		parts = append(parts, s.Tag+"="+show(s))
 	}
 	r.list = append(r.list, strings.Join(parts, " "))
-	r.all = append(r.all, samples...)
 }
 
 func (r *recorder) reports() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return append([]string(nil), r.list...)
-}
-
-func (r *recorder) samples() []drivers.Sample {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return append([]drivers.Sample(nil), r.all...)
 }
 
 // wires hands a driver the near ends of in-memory lines, for tests in which
