@@ -17,10 +17,12 @@ import (
 
 // The pauses between attempts to open a lost line. They grow by doubling and
 // are spread by a fifth either way, so that ten sensors behind one hub do not
-// try in step.
+// try in step. A missing port costs next to nothing to look for, and whoever
+// plugs an adapter in again waits in front of it; a network costs its other users.
 const (
-	backoffMin = 500 * time.Millisecond
-	backoffMax = 30 * time.Second
+	backoffMin    = 500 * time.Millisecond
+	backoffPort   = 2 * time.Second
+	backoffServer = 30 * time.Second
 )
 
 // dialTimeout is how long a serial server may take to accept.
@@ -64,7 +66,7 @@ func New(cfg Config) (*Driver, error) {
 	if first != nil {
 		return nil, first
 	}
-	d := &Driver{p: p, open: p.line.open, backoff: backoff}
+	d := &Driver{p: p, open: p.line.open, backoff: p.line.backoff}
 	for _, t := range p.tags {
 		pipeline, err := drivers.NewPipeline(t.rules, t.raw)
 		if err != nil {
@@ -147,11 +149,12 @@ func (d *Driver) log() *slog.Logger {
 	return d.Log
 }
 
-func backoff(attempt int) time.Duration {
-	pause := backoffMax
-	if attempt < 6 {
-		pause = backoffMin << attempt
+func (l lineSettings) backoff(attempt int) time.Duration {
+	longest := backoffPort
+	if l.tcp != "" {
+		longest = backoffServer
 	}
+	pause := min(longest, backoffMin<<min(attempt, 10))
 	return time.Duration(float64(pause) * (0.8 + 0.4*rand.Float64()))
 }
 

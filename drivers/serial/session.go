@@ -51,9 +51,8 @@ func newSession(d *Driver, l line, report func([]drivers.Sample)) *session {
 func (s *session) run(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, func() { s.line.Close() }) // ends a blocked read
 	defer func() {
-		if stop() {
-			s.line.Close()
-		}
+		stop()
+		s.line.Close() // also when it is being closed already: then this waits until it is
 	}()
 	if err := s.prepare(); err != nil {
 		return err

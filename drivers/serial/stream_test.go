@@ -81,29 +81,36 @@ func TestLostLineIsOpenedAgain(t *testing.T) {
 	})
 }
 
-func TestPortThatDoesNotOpenIsReportedOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		d, err := New(sensor(lines))
-		if err != nil {
-			t.Fatal(err)
-		}
-		w := &wires{fail: errNoPort}
-		d.open = w.open
-		r := &recorder{}
-		stop := run(t, d, r)
-		time.Sleep(10 * time.Minute)
-		synctest.Wait()
-		expect(t, r.reports(), "a=bad(port) b=bad(port)")
-		s := d.Stats()
-		// 0.5 s doubling to 30 s: about 25 attempts in ten minutes, not thousands.
-		if n := s.Errors["port"]; n < 15 || n > 40 {
-			t.Errorf("%d attempts in ten minutes", n)
-		}
-		if s.Error != errNoPort.Error() || s.Devices[0].State != "offline" {
-			t.Errorf("stats %+v", s)
-		}
-		stop()
-	})
+func TestLineThatDoesNotOpenIsReportedOnce(t *testing.T) {
+	for _, test := range []struct {
+		port        string
+		least, most uint64 // attempts in ten minutes
+	}{
+		{"/dev/serial/by-id/usb-Adapter", 200, 400}, // every 2 s
+		{"tcp://10.0.0.7:4001", 15, 40},             // 0.5 s doubling to 30 s
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			d, err := New(sensor(with(lines, func(c *Config) { c.Port = test.port })))
+			if err != nil {
+				t.Fatal(err)
+			}
+			w := &wires{fail: errNoPort}
+			d.open = w.open
+			r := &recorder{}
+			stop := run(t, d, r)
+			time.Sleep(10 * time.Minute)
+			synctest.Wait()
+			expect(t, r.reports(), "a=bad(port) b=bad(port)")
+			s := d.Stats()
+			if n := s.Errors["port"]; n < test.least || n > test.most {
+				t.Errorf("%s: %d attempts in ten minutes", test.port, n)
+			}
+			if s.Error != errNoPort.Error() || s.Devices[0].State != "offline" {
+				t.Errorf("stats %+v", s)
+			}
+			stop()
+		})
+	}
 }
 
 func TestSettleAndInit(t *testing.T) {
