@@ -135,14 +135,14 @@ func (d *Driver) Devices() []drivers.DeviceInfo {
 // Run polls until ctx ends. The line reopens by itself, so Run has no other
 // reason to end.
 func (d *Driver) Run(ctx context.Context, report func([]drivers.Sample)) error {
-	l := d.opt.open(d.bus.Line(d.log))
-	p := newPoller(d, l, report)
 	end := make(chan struct{})
 	d.mu.Lock()
 	if d.end != nil {
 		d.mu.Unlock()
-		return errors.Join(errors.New("bus runs already"), l.Close())
+		return errors.New("bus runs already")
 	}
+	l := d.opt.open(d.bus.Line(d.log))
+	p := newPoller(d, l, report)
 	d.line, d.end, d.units = l, end, p.sched.units
 	d.mu.Unlock()
 	p.loop(ctx)

@@ -1,8 +1,14 @@
 package modbus
 
+// maxWord bounds the work on a misspelt word.
+const maxWord = 64
+
 // nearest is the name that a misspelt word most likely meant: at most a third
 // of its letters may differ. A swap of two neighbours counts as one mistake.
 func nearest(word string, names []string) string {
+	if len(word) > maxWord {
+		return ""
+	}
 	best, bestCost := "", max(2, len(word)/3)+1
 	for _, name := range names {
 		if cost := distance(word, name); cost < bestCost {
@@ -14,9 +20,6 @@ func nearest(word string, names []string) string {
 
 // distance counts the single changes that turn a into b.
 func distance(a, b string) int {
-	if len(a) > 64 || len(b) > 64 {
-		return 64
-	}
 	before, last := make([]int, len(b)+1), make([]int, len(b)+1)
 	row := make([]int, len(b)+1)
 	for j := range last {

@@ -90,17 +90,25 @@ func (l limits) joins(s *span, it item) bool {
 		!l.crosses(s.area, s.addr, it.addr)
 }
 
-// halve splits a span in two at the item border nearest to its middle, for a
-// device that refuses a part of it. ok is false where there is one item only.
+// halve splits a span in two, for a device that refuses a part of it: at the
+// widest hole among the borders around the middle, for what a device lacks is
+// mostly in a hole, and near the middle the search stays a bisection. ok is
+// false where there is one item only.
 func (s *span) halve() (first, second span, ok bool) {
-	if len(s.items) < 2 {
+	n := len(s.items)
+	if n < 2 {
 		return span{}, span{}, false
 	}
 	middle := s.addr + s.count/2
-	cut := 1
-	for i := 2; i < len(s.items); i++ {
-		if abs(s.items[i].addr-middle) < abs(s.items[cut].addr-middle) {
-			cut = i
+	cut, widest, end := 0, 0, s.items[0].end()
+	for i := 1; i < n; i++ {
+		hole, off := s.items[i].addr-end, abs(s.items[i].addr-middle)
+		end = max(end, s.items[i].end())
+		if i < n/4 || i > max(1, n*3/4) {
+			continue
+		}
+		if cut == 0 || hole > widest || hole == widest && off < abs(s.items[cut].addr-middle) {
+			cut, widest = i, hole
 		}
 	}
 	return spanOf(s.items[:cut]), spanOf(s.items[cut:]), true

@@ -257,7 +257,9 @@ func (p *poller) probe(ctx context.Context, g *group) {
 	req.NoRetry = true
 	_, err := p.ask(ctx, u, req)
 	if judge(err) == noVerdict && ctx.Err() == nil {
+		p.d.mu.Lock()
 		u.nextTry = time.Now().Add(backoffMin) // never sent: do not spin
+		p.d.mu.Unlock()
 	}
 }
 
