@@ -14,18 +14,18 @@ const (
 	restBuffer = 512
 )
 
-// buffer is a byte buffer of a pool.
-type buffer struct{ b []byte }
+// chunk is a byte buffer of a pool.
+type chunk struct{ b []byte }
 
 var (
-	inPool  = sync.Pool{New: func() any { return &buffer{make([]byte, inBuffer)} }}
-	outPool = sync.Pool{New: func() any { return &buffer{make([]byte, 0, 4<<10)} }}
+	inPool  = sync.Pool{New: func() any { return &chunk{make([]byte, inBuffer)} }}
+	outPool = sync.Pool{New: func() any { return &chunk{make([]byte, 0, 4<<10)} }}
 )
 
 // maxPooled is the largest out-buffer that goes back to the pool.
 const maxPooled = 256 << 10
 
-func putOut(b *buffer) {
+func putOut(b *chunk) {
 	if cap(b.b) <= maxPooled {
 		b.b = b.b[:0]
 		outPool.Put(b)
@@ -40,7 +40,7 @@ func putOut(b *buffer) {
 type input struct {
 	c     *conn
 	data  []byte // read and not yet handled; within big or small
-	big   *buffer
+	big   *chunk
 	small []byte
 	drawn bool // the last read filled its buffer: more is likely to be there
 	count uint64
@@ -112,10 +112,10 @@ func (in *input) room() []byte {
 	left := len(in.data)
 	switch {
 	case in.big == nil:
-		in.big = inPool.Get().(*buffer)
+		in.big = inPool.Get().(*chunk)
 		copy(in.big.b, in.data)
 	case left == len(in.big.b):
-		larger := &buffer{make([]byte, 2*left)}
+		larger := &chunk{make([]byte, 2*left)}
 		copy(larger.b, in.data)
 		if cap(in.big.b) == inBuffer {
 			inPool.Put(in.big)

@@ -10,9 +10,9 @@ import (
 )
 
 // outLocked is the buffer that is to be sent next.
-func (c *conn) outLocked() *buffer {
+func (c *conn) outLocked() *chunk {
 	if c.out == nil {
-		c.out = outPool.Get().(*buffer)
+		c.out = outPool.Get().(*chunk)
 	}
 	return c.out
 }
@@ -86,7 +86,7 @@ func (c *conn) tryWrite(b []byte) (n int, err error) {
 }
 
 // write sends buffers until nothing is left.
-func (c *conn) write(buf *buffer, from int) {
+func (c *conn) write(buf *chunk, from int) {
 	for buf != nil {
 		rest := buf.b[from:]
 		for len(rest) > 0 {
@@ -108,7 +108,7 @@ func (c *conn) write(buf *buffer, from int) {
 
 // wrote notes that a buffer has gone out and returns the next one. If there is
 // none the caller no longer is the writer.
-func (c *conn) wrote(buf *buffer) *buffer {
+func (c *conn) wrote(buf *chunk) *chunk {
 	s := c.s
 	n := uint64(len(buf.b))
 	c.sentBytes.Add(n)
@@ -139,7 +139,7 @@ func (c *conn) finishedLocked() {
 }
 
 // writeFailed ends a connection whose socket broke.
-func (c *conn) writeFailed(buf *buffer) {
+func (c *conn) writeFailed(buf *chunk) {
 	c.s.mu.Lock()
 	c.writing, c.closing = false, true
 	c.out = nil

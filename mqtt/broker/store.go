@@ -16,6 +16,8 @@ type Store interface {
 	// Apply makes changes in order. With durable it returns once they are
 	// committed and synced (many callers share a commit); without, they go
 	// with the next commit. Calls that overlap may be applied in any order.
+	// Changes to a session that is not there, because it has ended meanwhile,
+	// are left out without an error.
 	Apply(ctx context.Context, durable bool, changes []mqtt.StoreChange) error
 
 	// Pending returns up to max messages of a session with a Seq above after,
