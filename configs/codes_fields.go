@@ -59,7 +59,7 @@ var busCodes = []codeText{
 	{"E0341", "max_gap or max_registers", "A request reads at most 125 registers."},
 	{"E0342", "offline", "offline.after is 1 to 100 failures, offline.backoff_max 1s to 1h."},
 	{"W0343", "device without tags", "Nothing is read from this device."},
-	{"E0344", "poll", "A poll is 50ms to 24h."},
+	{"E0344", "poll", "The time between two polls is 50ms to 24h."},
 	{"W0345", "two tags write to one place", "Two tags with write reach the same register, so one undoes what the other set."},
 	{"W0346", "one unit, two devices", "Two devices are the same unit of the same bus. That works, but they are polled apart and fail apart."},
 }

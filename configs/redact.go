@@ -15,7 +15,7 @@ const hidden = "***"
 // looks those that it could not read: keys with such names, and the password
 // inside a URL.
 var (
-	secretKey   = regexp.MustCompile(`(?i)\b[\w-]*(?:passw|passphrase|secret|token|credential|psk|pwd|private)[\w-]*["']?\s*=\s*`)
+	secretKey   = regexp.MustCompile(`(?i)\b[\w-]*(?:passw|passphrase|secret|token|credential|psk|pwd|private|\bpass\b|\bpw\b)[\w-]*["']?\s*=\s*`)
 	secretValue = regexp.MustCompile(`^(?:"(?:[^"\\]|\\.)*"?|'[^']*'?|[^\s,}\]#]+)`)
 	urlPassword = regexp.MustCompile(`://[^/\s"'@:]*:([^/\s"']+)@`)
 )
@@ -83,6 +83,19 @@ func looksSecret(raw string) []tree.Span {
 	return cuts
 }
 
+// looksLikeSecret reports a name that is, or nearly is, that of a secret.
+func looksLikeSecret(name string) bool {
+	return secretKey.MatchString(name+"=") || nearest(name, []string{"password", "passphrase", "secret", "token"}) != ""
+}
+
+// hideURL takes the password out of every URL in a text.
+func hideURL(text string) string {
+	for _, m := range slices.Backward(urlPassword.FindAllStringSubmatchIndex(text, -1)) {
+		text = text[:m[2]] + hidden + text[m[3]:]
+	}
+	return text
+}
+
 func byteOffset(s string, runes int) int {
 	for i := range s {
 		if runes == 0 {
@@ -106,10 +119,7 @@ func (l *loader) scrub(text string) string {
 	for _, s := range l.secrets {
 		text = strings.ReplaceAll(text, s, hidden)
 	}
-	if m := urlPassword.FindStringSubmatchIndex(text); m != nil {
-		text = text[:m[2]] + hidden + text[m[3]:]
-	}
-	return text
+	return hideURL(text)
 }
 
 // safe is what a proposal may repeat of a value: nothing of a secret.

@@ -189,7 +189,7 @@ func encode(v reflect.Value, at *value) string {
 		}
 		return encode(v.Elem(), at)
 	case reflect.String:
-		return quote(v.String())
+		return quote(hideURL(v.String()))
 	case reflect.Float32, reflect.Float64:
 		return encodeFloat(v.Float())
 	case reflect.Slice:

@@ -43,6 +43,9 @@ var later = map[string]string{
 // belongs elsewhere, a misspelt one, or one nobody knows.
 func (l *loader) unknown(v *value, name, path string, section reflect.Type) {
 	key := bare(path)
+	if looksLikeSecret(name) {
+		v.file.secrets = append(v.file.secrets, inside(v))
+	}
 	p := Problem{Code: "E0103", Key: path, Text: fmt.Sprintf("unknown key %q", name)}
 	known := fieldNames(section)
 	if what, ok := later[key]; ok {
