@@ -20,11 +20,16 @@ const metaBeside = 512
 // beyond it is forgotten by a crash and repeated.
 const maxSpans = 1024
 
+// maxUnchecked bounds what is stored of places to look at; beyond it their
+// hull is.
+const maxUnchecked = 64
+
 // meta is the decoded row.
 type meta struct {
 	epoch   uint32
 	serial  uint64 // rises with every commit
 	clean   bool   // the last run closed the file
+	todo    [classes]spans
 	cursors []*Cursor
 }
 
@@ -37,6 +42,9 @@ func (b *Buffer) encodeMetaLocked(clean bool) []byte {
 	dst = binary.AppendUvarint(dst, uint64(b.epoch))
 	b.serial++
 	dst = binary.AppendUvarint(dst, b.serial)
+	for class := range classes {
+		dst = b.uncheckedLocked(class).append(dst)
+	}
 	n := 0
 	for _, c := range b.cursors {
 		if c != nil {
@@ -52,13 +60,46 @@ func (b *Buffer) encodeMetaLocked(clean bool) []byte {
 	return seal(dst)
 }
 
+// uncheckedLocked is where acknowledgements may have finished a segment that
+// is not deleted yet; the next start goes on from there.
+func (b *Buffer) uncheckedLocked(class int) spans {
+	all := append(spans(nil), b.w.todo[class]...)
+	for _, c := range b.cursors {
+		if c == nil {
+			continue
+		}
+		for _, x := range c.fresh[class] {
+			all.add(x.lo, x.hi)
+		}
+	}
+	if n := len(all); n > maxUnchecked {
+		all = spans{{all[0].lo, all[n-1].hi}}
+	}
+	return all
+}
+
+// uncheckedAnyLocked reports whether there is any such place.
+func (b *Buffer) uncheckedAnyLocked() bool {
+	for class := range classes {
+		if len(b.w.todo[class]) > 0 {
+			return true
+		}
+		for _, c := range b.cursors {
+			if c != nil && len(c.fresh[class]) > 0 {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 func (c *Cursor) appendLocked(dst []byte) []byte {
 	dst = appendString(dst, c.name)
 	cut := c.uncertain
 	for class := range classes {
 		cut = cut || len(c.acked[class]) > maxSpans
 	}
-	dst = append(dst, byte(c.bit), flag(c.retired, 1)|flag(cut, 2)|flag(c.adopted, 4))
+	dst = append(dst, byte(c.bit), bitIf(c.retired, 1)|bitIf(cut, 2)|bitIf(c.adopted, 4))
 	dst = binary.AppendUvarint(dst, uint64(max(c.missing, 0)))
 	for class := range classes {
 		dst = binary.AppendUvarint(dst, uint64(c.stored[class]))
@@ -73,7 +114,7 @@ func (c *Cursor) appendLocked(dst []byte) []byte {
 	return dst
 }
 
-func flag(on bool, bit byte) byte {
+func bitIf(on bool, bit byte) byte {
 	if on {
 		return bit
 	}
@@ -92,6 +133,9 @@ func (b *Buffer) decodeMeta(row []byte) (m meta, err error) {
 	}
 	m.clean = r.byte() == 1
 	m.epoch, m.serial = uint32(r.uvarint()), r.uvarint()
+	for class := range classes {
+		m.todo[class] = readSpans(&r)
+	}
 	for range r.count() {
 		c, err := b.readCursor(&r)
 		if err != nil {

@@ -55,6 +55,8 @@ func (b *Buffer) start() error {
 	b.mu.Lock()
 	b.epoch = max(m.epoch, state.epoch) + 1
 	b.serial = m.serial
+	b.w.todo = m.todo
+	b.dirty = true
 	b.salvage = len(unsalvaged(b.db.path)) > 0
 	b.adoptLocked(m.cursors)
 	if b.damaged {

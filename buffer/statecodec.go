@@ -32,14 +32,14 @@ func (c *codec) encodeSession(s *mqtt.SessionState, boot uint32) []byte {
 	c.reset(boot)
 	c.prev = clock.Stamp{}
 	dst := appendString(nil, s.User)
-	dst = append(dst, byte(s.Version), flag(s.Will != nil, 1))
+	dst = append(dst, byte(s.Version), bitIf(s.Will != nil, 1))
 	dst = binary.AppendUvarint(dst, uint64(s.Expiry))
 	at := c.stored(s.Disconnected)
 	dst = appendVarint(binary.AppendUvarint(dst, uint64(at.Boot)), at.Nanos)
 	dst = binary.AppendUvarint(dst, uint64(len(s.Subscriptions)))
 	for _, sub := range s.Subscriptions {
 		dst = appendString(dst, sub.Filter)
-		dst = append(dst, byte(sub.QoS)|flag(sub.NoLocal, 4)|flag(sub.RetainAsPublished, 8)|sub.RetainHandling<<4)
+		dst = append(dst, byte(sub.QoS)|bitIf(sub.NoLocal, 4)|bitIf(sub.RetainAsPublished, 8)|sub.RetainHandling<<4)
 		dst = binary.AppendUvarint(dst, uint64(sub.ID))
 	}
 	if s.Will != nil {

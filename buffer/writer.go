@@ -148,7 +148,7 @@ func (w *writer) commitLocked(bt *batch) error {
 		b.mu.Lock()
 		b.countLocked(bt)
 		counters := b.encodeMetaLocked(false)
-		b.dirty = len(w.todo[0])+len(w.todo[1])+len(w.todo[2]) > 0
+		b.dirty = b.uncheckedAnyLocked()
 		b.mu.Unlock()
 		return b.insertLocked(bt, counters)
 	})
@@ -262,6 +262,9 @@ func (b *Buffer) countLocked(bt *batch) {
 				b.cursors[bit].bytes[class] += int64(r.share)
 			})
 		}
+		if b.completeLocked(&s.head) { // acknowledged while it was packed
+			b.w.todo[class].add(s.head.first, s.head.last)
+		}
 	}
 }
 
@@ -350,6 +353,9 @@ func (w *writer) findDoneLocked() (doomed []head, err error) {
 			s := w.todo[class][0]
 			heads, err := b.headsLocked(s.lo, s.hi, doneDeletes)
 			if err != nil {
+				for i := range doomed {
+					w.todo[classOf(doomed[i].first)].add(doomed[i].first, doomed[i].last)
+				}
 				return nil, err
 			}
 			budget -= len(heads) + 1
