@@ -250,8 +250,5 @@ func (s *session) nextLocked(c *conn, now clock.Stamp) bool {
 // mayReadLocked checks the right to read once more, at delivery: it may have
 // been taken away while the message waited.
 func (s *session) mayReadLocked(topic string) bool {
-	if system(topic) && s.who.local {
-		return true
-	}
 	return s.b.acl.Load().allowed(s.who, accessRead, topic)
 }

@@ -47,7 +47,7 @@ func (c *conn) subscribe(set *settings, want mqtt.Subscription) mqtt.ReasonCode 
 	switch {
 	case full:
 		return mqtt.QuotaExceeded
-	case !c.b.maySubscribe(who, filter):
+	case !c.b.acl.Load().subscribable(who, filter):
 		c.logDenied("subscribe", want.Filter)
 		return mqtt.NotAuthorized
 	}
@@ -83,15 +83,6 @@ func (c *conn) checkFilter(set *settings, text string) (shareName, filter string
 		return "", "", mqtt.WildcardSubsNotSupported
 	}
 	return shareName, filter, mqtt.Success
-}
-
-// maySubscribe checks the right to subscribe. The broker's own $SYS topics are
-// open to local clients without a rule; others need one.
-func (b *Broker) maySubscribe(who identity, filter string) bool {
-	if system(filter) && who.local {
-		return true
-	}
-	return b.acl.Load().subscribable(who, filter)
 }
 
 // onUnsubscribe handles UNSUBSCRIBE.
