@@ -79,6 +79,16 @@ func (p *Peer) next(patience time.Duration) (packet.Packet, error) {
 	return q, err
 }
 
+// TryReceive returns the next packet, or nil if none comes within d.
+func (p *Peer) TryReceive(d time.Duration) packet.Packet {
+	p.T.Helper()
+	q, err := p.next(d)
+	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+		p.T.Fatalf("peer: receive: %v", err)
+	}
+	return q
+}
+
 // Expect returns the next packet, which must be a P: Expect[*packet.Puback](p).
 func Expect[P packet.Packet](p *Peer) P {
 	p.T.Helper()
@@ -113,9 +123,8 @@ func (p *Peer) ExpectClosed() (rest []packet.Packet) {
 // waited for.
 func (p *Peer) Quiet(d time.Duration) {
 	p.T.Helper()
-	q, err := p.next(d)
-	if !errors.Is(err, os.ErrDeadlineExceeded) {
-		p.T.Fatalf("peer: got %+v, %v; want silence", q, err)
+	if q := p.TryReceive(d); q != nil {
+		p.T.Fatalf("peer: got %s %+v, want silence", q.Type(), q)
 	}
 }
 

@@ -31,3 +31,6 @@ func (s *IDs) Take() (id uint16, ok bool) {
 
 // Free gives an id back.
 func (s *IDs) Free(id uint16) { delete(s.used, id) }
+
+// Len is the number of ids in use.
+func (s *IDs) Len() int { return len(s.used) }
