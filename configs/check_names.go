@@ -112,38 +112,46 @@ func (l *loader) whereIs(path string) string {
 	return fmt.Sprintf("%s:%d", v.file.name, line)
 }
 
-// checkBusNames finds devices on buses that are not there.
+// checkBusNames finds devices on buses that are not there, and buses without a
+// device. While a file or a bus is missing, neither can be told.
 func (l *loader) checkBusNames() {
+	if l.broken {
+		return
+	}
 	var known []string
 	for _, b := range l.file.Bus {
 		known = append(known, b.Name)
 	}
-	used := map[string]bool{}
+	used, lost := map[string]bool{}, false
 	for i, d := range l.file.Device {
 		used[d.Bus] = true
-		if d.Bus == "" || contains(known, d.Bus) {
-			continue // a missing bus is the device's own problem
+		if contains(known, d.Bus) && d.Bus != "" {
+			continue
 		}
-		p := conf.Problem{Key: "bus", Code: "E0304", Part: d.Bus, Text: fmt.Sprintf("there is no bus %q", d.Bus)}
-		switch near := nearest(d.Bus, known); {
-		case near != "":
-			p.Help = fmt.Sprintf("did you mean %q?", near)
-			used[near] = true
-		case len(known) > 0:
-			p.Help = "known buses: " + strings.Join(known, ", ")
-		default:
-			p.Help = fmt.Sprintf("add [[bus]] with name = %q and a port or tcp", d.Bus)
-		}
-		if !l.broken {
-			l.bad(at("device", i))(p)
+		lost = true
+		if d.Bus != "" { // a missing bus is the device's own problem
+			l.bad(at("device", i))(unknownBus(d.Bus, known))
 		}
 	}
 	for i, b := range l.file.Bus {
-		if b.Name != "" && !used[b.Name] && !l.broken {
+		if b.Name != "" && !used[b.Name] && !lost {
 			l.bad(at("bus", i))(conf.Problem{Key: "name", Code: "W0123", Part: b.Name,
 				Text: fmt.Sprintf("no device is on bus %s", b.Name), Help: fmt.Sprintf("add a [[device]] with bus = %q, or remove the bus", b.Name)})
 		}
 	}
+}
+
+func unknownBus(name string, known []string) conf.Problem {
+	p := conf.Problem{Key: "bus", Code: "E0304", Part: name, Text: fmt.Sprintf("there is no bus %q", name)}
+	switch near := nearest(name, known); {
+	case near != "":
+		p.Help = fmt.Sprintf("did you mean %q?", near)
+	case len(known) > 0:
+		p.Help = "known buses: " + strings.Join(known, ", ")
+	default:
+		p.Help = fmt.Sprintf("add [[bus]] with name = %q and a port or tcp", name)
+	}
+	return p
 }
 
 func contains(list []string, s string) bool {

@@ -1,6 +1,7 @@
 package configs
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -170,18 +171,7 @@ func hasMeta(pattern string) bool {
 // read reads a file. What is no plain file, or too large, is refused before it
 // is read.
 func (l *loader) read(path string) (string, bool) {
-	f, err := os.Open(path)
-	if err == nil {
-		defer f.Close()
-		var info os.FileInfo
-		if info, err = f.Stat(); err == nil && info.IsDir() {
-			err = fmt.Errorf("it is a directory")
-		}
-	}
-	var text []byte
-	if err == nil {
-		text, err = io.ReadAll(io.LimitReader(f, maxFileSize+1))
-	}
+	text, err := readPlain(path)
 	if err != nil {
 		l.broken = true
 		help := ""
@@ -196,6 +186,26 @@ func (l *loader) read(path string) (string, bool) {
 		return "", false
 	}
 	return string(text), true
+}
+
+// readPlain reads a file, one byte more than is allowed at most. Only plain
+// files are opened: a pipe would keep us waiting.
+func readPlain(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return nil, err
+	case info.IsDir():
+		return nil, errors.New("it is a directory")
+	case !info.Mode().IsRegular():
+		return nil, errors.New("it is not a plain file")
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, maxFileSize+1))
 }
 
 func (l *loader) tooLarge(path string) {

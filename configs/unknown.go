@@ -48,19 +48,24 @@ func (l *loader) unknown(v *value, name, path string, section reflect.Type) {
 	}
 	p := Problem{Code: "E0103", Key: path, Text: fmt.Sprintf("unknown key %q", name)}
 	known := fieldNames(section)
-	if what, ok := later[key]; ok {
+	near, home := nearest(name, append(known, laterIn(key)...)), homes(name)
+	if near != "" && home != "" && distance(name, near, 1) > 1 {
+		near = "" // it is a key, though not of this section
+	}
+	switch what := later[key]; {
+	case what != "":
 		p.Code = "E0106"
 		p.Text = fmt.Sprintf("%s is known but not supported in this version (%s)", name, what)
 		p.Help = "remove it until a version that has it"
 		if name == "template" { // the tags are there, in the template
 			l.settled[strings.TrimSuffix(path, "."+name)] = true
 		}
-	} else if near := nearest(name, append(known, laterIn(key)...)); near != "" {
+	case near != "":
 		p.Help = fmt.Sprintf("did you mean %q?", near)
 		l.settled[strings.TrimSuffix(path, name)+near] = true
-	} else if home := homes(name); home != "" {
+	case home != "":
 		p.Help = fmt.Sprintf("%s belongs in %s", name, home)
-	} else {
+	default:
 		p.Help = "known here: " + strings.Join(known, " ")
 	}
 	l.add(p, v.file, v.node.Key)
