@@ -40,24 +40,23 @@ func encode(t testing.TB, kind wire.Kind, unit, function byte, data ...byte) []b
 }
 
 func TestH01LateAnswer(t *testing.T) {
-	for _, delay := range []time.Duration{100, 150, 300, 700} { // the time-out is 80, the guard 60
-		t.Run(fmt.Sprintf("%dms", delay), func(t *testing.T) {
-			each(t, kinds, func(t *testing.T, kind wire.Kind) {
-				s := oneMeter()
-				s.Fault = nth(server.Fault{Delay: delay * time.Millisecond}, 2, 5)
-				l := serve(t, kind, s)
-				mustRead(t, l, 5, 1)
-				for n := range uint16(3) { // the same shape again and again
-					if reply, err := do(t, l, short(read(10+n, 1))); err == nil {
-						checkValues(t, 10+n, 1, reply.Data)
-					}
+	delays := []time.Duration{100 * time.Millisecond, 150 * time.Millisecond, 300 * time.Millisecond, 700 * time.Millisecond}
+	each(t, kinds, func(t *testing.T, kind wire.Kind) {
+		together(t, delays, time.Duration.String, func(t *testing.T, delay time.Duration) { // the time-out is 80, the guard 60
+			s := oneMeter()
+			s.Fault = nth(server.Fault{Delay: delay}, 2, 5)
+			l := serve(t, kind, s)
+			mustRead(t, l, 5, 1)
+			for n := range uint16(3) { // the same shape again and again
+				if reply, err := do(t, l, short(read(10+n, 1))); err == nil {
+					checkValues(t, 10+n, 1, reply.Data)
 				}
-				for n := range uint16(3) {
-					mustRead(t, l, 20+n, 1)
-				}
-			})
+			}
+			for n := range uint16(3) {
+				mustRead(t, l, 20+n, 1)
+			}
 		})
-	}
+	})
 }
 
 func TestH01LateAnswerAfterReopen(t *testing.T) {
@@ -151,31 +150,33 @@ func TestH05Echo(t *testing.T) {
 }
 
 func TestH06EchoOfAWriteFromADeadUnit(t *testing.T) {
+	requests := []wire.Request{
+		write(190, 77),
+		{Unit: 1, Function: 5, Address: 3, Data: []byte{0xFF, 0}},
+		{Unit: 1, Function: 16, Address: 3, Quantity: 1, Data: []byte{1, 2}},
+		{Unit: 1, Function: 0x16, Address: 3, Data: []byte{1, 2, 3, 4}},
+	}
+	function := func(r wire.Request) string { return fmt.Sprintf("function %d", r.Function) }
 	each(t, streams, func(t *testing.T, kind wire.Kind) {
-		for _, mode := range echoes() {
-			for _, before := range []bool{false, true} { // whether a read has shown the echo
-				s := oneMeter()
-				s.Echo = true
-				s.Fault = func(c server.Call) server.Fault { return server.Fault{Drop: !before || c.Number > 1} }
-				l := serve(t, kind, s, func(c *wire.Config) { c.Echo = mode })
-				if before {
-					mustRead(t, l, 0, 1)
-				}
-				for _, req := range []wire.Request{
-					write(190, 77),
-					{Unit: 1, Function: 5, Address: 3, Data: []byte{0xFF, 0}},
-					{Unit: 1, Function: 16, Address: 3, Quantity: 1, Data: []byte{1, 2}},
-					{Unit: 1, Function: 0x16, Address: 3, Data: []byte{1, 2, 3, 4}},
-				} {
+		together(t, requests, function, func(t *testing.T, req wire.Request) {
+			for _, mode := range echoes() {
+				for _, before := range []bool{false, true} { // whether a read has shown the echo
+					s := oneMeter()
+					s.Echo = true
+					s.Fault = func(c server.Call) server.Fault { return server.Fault{Drop: !before || c.Number > 1} }
+					l := serve(t, kind, s, func(c *wire.Config) { c.Echo = mode })
+					if before {
+						mustRead(t, l, 0, 1)
+					}
 					if _, err := do(t, l, short(req)); !errors.Is(err, wire.ErrTimeout) {
-						t.Errorf("echo %d, function %d: %v, want no answer", mode, req.Function, err)
+						t.Errorf("echo %d: %v, want no answer", mode, err)
+					}
+					if s.Executed() > 1 {
+						t.Errorf("%d requests were executed", s.Executed())
 					}
 				}
-				if s.Executed() > 1 {
-					t.Errorf("%d requests were executed", s.Executed())
-				}
 			}
-		}
+		})
 	})
 }
 

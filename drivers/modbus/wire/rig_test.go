@@ -7,6 +7,7 @@ import (
 	"net"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -183,15 +184,18 @@ func checkValues(t testing.TB, address, quantity uint16, data []byte) {
 // left behind.
 func each(t *testing.T, kinds []wire.Kind, test func(t *testing.T, kind wire.Kind)) {
 	before := runtime.NumGoroutine()
-	t.Run("over", func(t *testing.T) {
-		for _, kind := range kinds {
-			t.Run(kind.String(), func(t *testing.T) {
-				t.Parallel()
-				test(t, kind)
-			})
-		}
-	})
+	together(t, kinds, wire.Kind.String, test)
 	noneLeft(t, before)
+}
+
+// together runs a test for each item at the same time. They mostly wait, so
+// t.Parallel, which counts processors, would be too careful.
+func together[T any](t *testing.T, items []T, name func(T) string, test func(t *testing.T, item T)) {
+	var wg sync.WaitGroup
+	for _, item := range items {
+		wg.Go(func() { t.Run(name(item), func(t *testing.T) { test(t, item) }) })
+	}
+	wg.Wait()
 }
 
 func noneLeft(t *testing.T, before int) {

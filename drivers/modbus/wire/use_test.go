@@ -1,0 +1,337 @@
+package wire_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/goburrow/modbus"
+
+	"fieldgate/drivers/modbus/server"
+	"fieldgate/drivers/modbus/wire"
+)
+
+func TestCancel(t *testing.T) {
+	each(t, kinds, func(t *testing.T, kind wire.Kind) {
+		s := oneMeter()
+		s.Fault = nth(server.Fault{Delay: 300 * time.Millisecond}, 2)
+		l := serve(t, kind, s) // its time-out is 20 s
+		mustRead(t, l, 0, 1)
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
+		defer cancel()
+		start := time.Now()
+		if reply, err := l.Do(ctx, read(1, 1)); err == nil {
+			checkValues(t, 1, 1, reply.Data)
+		} else if !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v", err)
+		}
+		if took := time.Since(start); took > patience/2 {
+			t.Errorf("cancelled after %v", took)
+		}
+		mustRead(t, l, 2, 1) // while the cancelled answer is on its way
+		mustRead(t, l, 3, 1)
+	})
+}
+
+func TestCancelWhileWaitingForTheLine(t *testing.T) {
+	s := oneMeter()
+	s.Fault = nth(server.Fault{Drop: true}, 1)
+	l := serve(t, wire.TCP, s)
+	busy := make(chan struct{})
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() { defer close(busy); l.Do(ctx, read(0, 1)) }()
+	waitFor(t, "the line to be taken", func() bool { return l.Stats().BytesOut > 0 })
+	short, done := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer done()
+	if _, err := l.Do(short, read(1, 1)); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v", err)
+	}
+	cancel()
+	<-busy
+	mustRead(t, l, 2, 1)
+}
+
+func TestCloseEndsEverything(t *testing.T) {
+	each(t, kinds, func(t *testing.T, kind wire.Kind) {
+		s := oneMeter()
+		s.Fault = func(server.Call) server.Fault { return server.Fault{Drop: true} }
+		l := serve(t, kind, s)
+		var wg sync.WaitGroup
+		for n := range uint16(5) {
+			wg.Go(func() {
+				if _, err := l.Do(context.Background(), read(n, 1)); !errors.Is(err, wire.ErrClosed) {
+					t.Errorf("got %v", err)
+				}
+			})
+		}
+		waitFor(t, "a request to be sent", func() bool { return l.Stats().BytesOut > 0 })
+		l.Close()
+		wg.Wait()
+		if l.Stats().Open {
+			t.Error("still open")
+		}
+	})
+}
+
+func TestManyCallers(t *testing.T) {
+	each(t, kinds, func(t *testing.T, kind wire.Kind) {
+		s := &server.Server{Units: map[byte]server.Bank{}}
+		for u := range byte(8) {
+			m := &server.Memory{}
+			for n := range 20 {
+				m.Set(server.Holdings, n, uint16(u)*1000+uint16(n))
+			}
+			s.Units[u+1] = m
+		}
+		l := serve(t, kind, s)
+		var wg sync.WaitGroup
+		for u := range byte(8) {
+			wg.Go(func() {
+				for n := range uint16(10) {
+					req := read(n, 2)
+					req.Unit = u + 1
+					reply, err := do(t, l, req)
+					want := fmt.Sprintf("%04x%04x", uint16(u)*1000+n, uint16(u)*1000+n+1)
+					if got := fmt.Sprintf("%x", reply.Data); err != nil || got != want {
+						t.Errorf("unit %d register %d: %s, %v; want %s", u+1, n, got, err, want)
+					}
+				}
+			})
+		}
+		wg.Wait()
+	})
+}
+
+// TestDeadUnits: units that are not there cost their own time-out only.
+func TestDeadUnitAndGoodUnit(t *testing.T) {
+	each(t, kinds, func(t *testing.T, kind wire.Kind) {
+		l := serve(t, kind, oneMeter())
+		for n := range uint16(4) {
+			dead := short(read(0, 1))
+			dead.Unit = 9
+			if _, err := do(t, l, dead); !errors.Is(err, wire.ErrTimeout) {
+				t.Errorf("dead unit: %v", err)
+			}
+			mustRead(t, l, n, 1)
+		}
+		st := l.Stats()
+		if len(st.Units) != 2 || st.Units[0].Timeouts != 0 || st.Units[1].Timeouts != 4 || !strings.Contains(st.Units[1].Last, "no answer") {
+			t.Errorf("stats %+v", st.Units)
+		}
+	})
+}
+
+func TestRetries(t *testing.T) {
+	each(t, kinds, func(t *testing.T, kind wire.Kind) {
+		s := oneMeter()
+		s.Fault = nth(server.Fault{Drop: true}, 1)
+		l := serve(t, kind, s, func(c *wire.Config) { c.Retries = 1; c.Timeout = time.Second })
+		mustRead(t, l, 0, 1)
+		if n := l.Stats().Retries; n != 1 {
+			t.Errorf("%d retries", n)
+		}
+		for name, req := range map[string]wire.Request{
+			"a read that must not be": func() wire.Request { r := short(read(0, 1)); r.NoRetry = true; return r }(),
+			"a write":                 short(write(190, 1)),
+		} {
+			silent := oneMeter()
+			silent.Fault = func(server.Call) server.Fault { return server.Fault{Drop: true} }
+			l := serve(t, kind, silent, func(c *wire.Config) { c.Retries = 3; c.Echo = wire.EchoOff })
+			if _, err := do(t, l, req); !errors.Is(err, wire.ErrTimeout) || l.Stats().Retries != 0 {
+				t.Errorf("%s: %v after %d repeats", name, err, l.Stats().Retries)
+			}
+		}
+		silent := oneMeter()
+		silent.Fault = nth(server.Fault{Drop: true}, 1)
+		l = serve(t, kind, silent, func(c *wire.Config) { c.Retries = 1; c.Echo = wire.EchoOff })
+		idem := write(190, 9)
+		idem.Idempotent, idem.Timeout = true, time.Second
+		if _, err := do(t, l, idem); err != nil {
+			t.Errorf("an idempotent write: %v", err)
+		}
+	})
+}
+
+func TestIdleClose(t *testing.T) {
+	each(t, []wire.Kind{wire.TCP, wire.RTUOverTCP}, func(t *testing.T, kind wire.Kind) {
+		l := serve(t, kind, oneMeter(), func(c *wire.Config) { c.IdleClose = 20 * time.Millisecond })
+		for n := range uint16(3) {
+			mustRead(t, l, n, 1)
+			waitFor(t, "the connection to be closed", func() bool { return !l.Stats().Open })
+		}
+		if n := l.Stats().Reconnects; n < 2 {
+			t.Errorf("%d reconnects", n)
+		}
+	})
+	l := serve(t, wire.RTU, oneMeter(), func(c *wire.Config) { c.IdleClose = time.Millisecond })
+	mustRead(t, l, 0, 1)
+	time.Sleep(20 * time.Millisecond)
+	if !l.Stats().Open {
+		t.Error("a serial port was closed for being idle")
+	}
+}
+
+func TestPauses(t *testing.T) {
+	s := &server.Server{Any: meter()}
+	l := serve(t, wire.RTU, s, func(c *wire.Config) {
+		c.Gap, c.UnitSwitchPause = 20*time.Millisecond, 40*time.Millisecond
+	})
+	for n, unit := range []byte{1, 1, 2} {
+		req := read(uint16(n), 1)
+		req.Unit = unit
+		if _, err := do(t, l, req); err != nil {
+			t.Fatal(err)
+		}
+	}
+	x := l.Exchanges(-1)
+	for n, least := range []time.Duration{20 * time.Millisecond, 60 * time.Millisecond} {
+		if pause := x[n+1].At.Add(-x[n+1].Took).Sub(x[n].At); pause < least-time.Millisecond {
+			t.Errorf("pause %d is %v, want %v", n, pause, least)
+		}
+	}
+}
+
+func TestClient(t *testing.T) {
+	each(t, kinds, func(t *testing.T, kind wire.Kind) {
+		m := meter()
+		l := serve(t, kind, &server.Server{Units: map[byte]server.Bank{1: m}})
+		c := l.Client(t.Context(), 1)
+		got := func(want string) func([]byte, error) {
+			return func(b []byte, err error) {
+				t.Helper()
+				if err != nil || fmt.Sprintf("%x", b) != want {
+					t.Errorf("got %x, %v; want %s", b, err, want)
+				}
+			}
+		}
+		got("03e803e9")(c.ReadHoldingRegisters(0, 2))
+		got("07d0")(c.ReadInputRegisters(0, 1))
+		got("05")(c.ReadCoils(0, 3))
+		got("09")(c.ReadDiscreteInputs(0, 4))
+		got("0102")(c.WriteSingleRegister(190, 0x0102))
+		got("ff00")(c.WriteSingleCoil(3, 0xFF00))
+		got("0002")(c.WriteMultipleRegisters(191, 2, []byte{0, 1, 0, 2}))
+		got("0001")(c.WriteMultipleCoils(3, 1, []byte{0}))
+		got("0000000f")(func() ([]byte, error) {
+			b, err := c.MaskWriteRegister(190, 0, 15)
+			return append([]byte{0, 0}, b[len(b)-2:]...), err
+		}())
+		got("0005")(c.ReadWriteMultipleRegisters(192, 1, 192, 1, []byte{0, 5}))
+		if m.Get(server.Holdings, 191) != 1 || m.Get(server.Coils, 3) != 0 {
+			t.Error("not written")
+		}
+		_, err := c.ReadHoldingRegisters(500, 1)
+		var me *modbus.ModbusError
+		if !errors.As(err, &me) || me.ExceptionCode != 2 {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
+func TestRingAndStats(t *testing.T) {
+	l := serve(t, wire.TCP, oneMeter())
+	for n := range 230 {
+		mustRead(t, l, uint16(n%100), 1)
+	}
+	all := l.Exchanges(-1)
+	if len(all) != 200 {
+		t.Fatalf("%d exchanges", len(all))
+	}
+	if first, last := all[0], all[199]; !strings.HasPrefix(first.Sent, "00 1f 00 00") || !strings.HasSuffix(last.Received, "03 02 04 05") || last.At.Before(first.At) {
+		t.Errorf("first %+v, last %+v", first, last)
+	}
+	if n := len(l.Exchanges(2)); n != 0 {
+		t.Errorf("%d exchanges of a unit that was never asked", n)
+	}
+	st := l.Stats()
+	if st.OK != 230 || st.Requests != 230 || st.BytesOut != 230*12 || st.BytesIn != 230*11 || st.Busy <= 0 || !st.Open {
+		t.Errorf("stats %+v", st)
+	}
+	u := st.Units[0]
+	if u.OK != 230 || u.P50 <= 0 || u.P50 > u.P95 || u.P95 > u.Max {
+		t.Errorf("unit %+v", u)
+	}
+}
+
+func TestHints(t *testing.T) {
+	t.Run("late answers", func(t *testing.T) {
+		s := oneMeter()
+		s.Fault = func(c server.Call) server.Fault { return server.Fault{Delay: 40 * time.Millisecond} }
+		l := serve(t, wire.TCP, s)
+		for n := range uint16(8) {
+			req := read(n, 1)
+			req.Timeout = 20 * time.Millisecond
+			do(t, l, req)
+			mustRead(t, l, n, 1) // waits for its own answer, behind the late one
+		}
+		wantHint(t, l, "raise timeout to")
+	})
+	t.Run("silence", func(t *testing.T) {
+		s := oneMeter()
+		s.Fault = func(server.Call) server.Fault { return server.Fault{Drop: true} }
+		l := serve(t, wire.RTU, s, func(c *wire.Config) { c.LateGuard = time.Millisecond })
+		for range 12 {
+			req := read(0, 1)
+			req.Timeout = time.Millisecond
+			do(t, l, req)
+		}
+		wantHint(t, l, "nothing was ever received")
+	})
+	t.Run("unit switch", func(t *testing.T) {
+		s := &server.Server{Any: meter()}
+		last := byte(0)
+		s.Fault = func(c server.Call) server.Fault { // loses the first request after a switch
+			lost := c.Unit != last
+			last = c.Unit
+			return server.Fault{Drop: lost}
+		}
+		l := serve(t, wire.RTU, s, func(c *wire.Config) { c.LateGuard = time.Millisecond })
+		for n := range 24 {
+			req := read(0, 1)
+			req.Unit = byte(1 + n%2)
+			lost := req
+			lost.Timeout = 10 * time.Millisecond
+			do(t, l, lost)
+			do(t, l, req)
+		}
+		wantHint(t, l, "raise unit_switch_pause")
+	})
+}
+
+func wantHint(t *testing.T, l *wire.Line, want string) {
+	t.Helper()
+	if hints := strings.Join(l.Stats().Hints, "\n"); !strings.Contains(hints, want) {
+		t.Errorf("hints %q, want %q; %+v", hints, want, l.Stats())
+	}
+}
+
+func TestBackOffGrowsAndEnds(t *testing.T) {
+	ln := listen(t)
+	run(t, func(ctx context.Context) error { return oneMeter().ServeTCP(ctx, ln) })
+	tries, away := 0, true
+	l := newLine(t, wire.Config{Kind: wire.TCP, Timeout: patience, ReconnectMin: 10 * time.Millisecond, ReconnectMax: 50 * time.Millisecond,
+		Open: func(ctx context.Context) (wire.Conn, error) {
+			tries++
+			if away {
+				return nil, errors.New("nobody there")
+			}
+			var d net.Dialer
+			return d.DialContext(ctx, "tcp", ln.Addr().String())
+		}})
+	start := time.Now()
+	for time.Since(start) < 300*time.Millisecond {
+		if _, err := do(t, l, read(0, 1)); !errors.Is(err, wire.ErrGone) {
+			t.Fatalf("got %v", err)
+		}
+	}
+	if tries < 2 || tries > 40 {
+		t.Errorf("%d tries in 300 ms", tries)
+	}
+	away = false
+	eventually(t, l, 0, 1)
+}
