@@ -176,18 +176,22 @@ func (e *plant) startGateway() {
 func (e *plant) checkWrite() {
 	e.t.Helper()
 	port := strconv.Itoa(e.localPort)
-	result := start(e.t, peertest.Need(e.t, "mosquitto_sub"), "-p", port, "-t", "gw/plc/setpoint/set/result", "-d")
-	result.wait("SUBACK")
-	set := func(payload string) {
-		out, err := exec.Command(peertest.Need(e.t, "mosquitto_pub"), "-p", port, "-t", "gw/plc/setpoint/set", "-m", payload, "-q", "1").CombinedOutput()
-		if err != nil {
-			e.t.Fatalf("publish the set: %v %s", err, out)
-		}
+	result := start(e.t, peertest.Need(e.t, "mosquitto_sub"), "-p", port, "-t", "gw/plc/setpoint/set/result")
+	// The set is sent again until its result is seen: the first may come before
+	// the subscription stands.
+	set := func(payload, want string) {
+		e.t.Helper()
+		result.until("prints "+want, func() bool {
+			out, err := exec.Command(peertest.Need(e.t, "mosquitto_pub"), "-p", port, "-t", "gw/plc/setpoint/set", "-m", payload, "-q", "1").CombinedOutput()
+			if err != nil {
+				e.t.Fatalf("publish the set: %v %s", err, out)
+			}
+			time.Sleep(200 * time.Millisecond)
+			return strings.Contains(strings.Join(result.out(), "\n"), want)
+		})
 	}
-	set(`{"value":72.5,"id":"a1"}`)
-	result.wait(`"id":"a1","status":"ok","value":72.5,"readback":72.5`)
-	set(`{"value":99,"id":"a2"}`)
-	result.wait(`"id":"a2","status":"error"`)
+	set(`{"value":72.5,"id":"a1"}`, `"id":"a1","status":"ok","value":72.5,"readback":72.5`)
+	set(`{"value":99,"id":"a2"}`, `"id":"a2","status":"error"`)
 	out, err := exec.Command(fieldgateBinary(e.t), "read", "plc/setpoint", "--json", "--socket", filepath.Join(e.dir, "control.sock")).CombinedOutput()
 	if err != nil || !strings.Contains(string(out), `"value":72.5`) {
 		e.t.Errorf("read back through the gateway: %v\n%s", err, out)

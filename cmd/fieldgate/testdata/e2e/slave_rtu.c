@@ -7,12 +7,14 @@
 #include <modbus.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 int main(int argc, char **argv)
 {
     uint8_t request[MODBUS_RTU_MAX_ADU_LENGTH];
     float value = 0;
+    uint32_t bits;
     modbus_t *ctx;
     modbus_mapping_t *map;
 
@@ -30,7 +32,9 @@ int main(int argc, char **argv)
         int n = modbus_receive(ctx, request);
         if (n > 0) {
             value += 0.5f;
-            modbus_set_float_abcd(value, map->tab_input_registers);
+            memcpy(&bits, &value, sizeof bits); /* not by the library: its set_float_abcd swaps bytes in 3.1.6 */
+            map->tab_input_registers[0] = bits >> 16;
+            map->tab_input_registers[1] = bits & 0xFFFF;
             modbus_reply(ctx, request, n, map);
         } else if (n == -1 && errno != EMBBADCRC && errno != ETIMEDOUT) {
             usleep(10000); /* the other end of the pty may be closed for a while */
