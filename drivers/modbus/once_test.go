@@ -1,0 +1,121 @@
+package modbus
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"fieldgate/drivers"
+	"fieldgate/drivers/modbus/wire"
+)
+
+func regs(t *testing.T, texts ...string) []Register {
+	t.Helper()
+	var out []Register
+	for _, text := range texts {
+		r, err := ParseReg(text, Order{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, r)
+	}
+	return out
+}
+
+func TestReadOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		u := &fakeUnit{holding: registers(0, 50), coils: map[uint16]bool{3: true}}
+		u.holding[20], u.holding[21], u.holding[30] = 0x4369, 0x2E14, 0b100
+		delete(u.holding, 25)
+		l := newFakeLine(map[byte]*fakeUnit{7: u})
+		got, err := ReadOnce(t.Context(), l, 7, regs(t, "h20:float32", "h30.2", "h1", "c3", "h99")...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := []string{"233.18", "true", "1", "true", "-"}
+		for i, v := range got.Values {
+			if v.Value.String() != want[i] || (v.Err != nil) != (i == 4) {
+				t.Errorf("%s: %s %v", v.Register, v.Value, v.Err)
+			}
+		}
+		if fmt.Sprintf("%x", got.Values[0].Raw) != "43692e14" || got.Values[3].Raw[0] != 1 || got.Values[0].At.IsZero() {
+			t.Errorf("%+v", got.Values[0])
+		}
+		// h20 and h30 are tried together, and apart after the refusal.
+		if got.Requests != 6 || got.Took < 60*time.Millisecond {
+			t.Errorf("%d requests in %s: %q", got.Requests, got.Took, l.requests())
+		}
+		if _, err := ReadOnce(t.Context(), l, 9, regs(t, "h1")...); judge(err) != silent {
+			t.Error(err)
+		}
+	})
+}
+
+func TestWriteOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		u := &fakeUnit{holding: registers(0, 50), coils: map[uint16]bool{3: false}}
+		l := newFakeLine(map[byte]*fakeUnit{7: u})
+		for _, c := range []struct {
+			reg  string
+			v    drivers.Value
+			want string
+		}{
+			{"h1:int16", drivers.IntValue(-5), ""}, {"h2:float32@CDAB", drivers.FloatValue(1.5), ""}, {"c3", drivers.BoolValue(true), ""},
+			{"h8.3", drivers.BoolValue(false), ""}, {"i1", drivers.IntValue(1), drivers.CodeNotWritable}, {"h1:uint16", drivers.IntValue(-5), drivers.CodeType},
+			{"h1:uint16", drivers.StringValue("x"), drivers.CodeType}, {"h99", drivers.IntValue(1), ""},
+		} {
+			got, err := WriteOnce(t.Context(), l, 7, regs(t, c.reg)[0], c.v)
+			if codeOf(err) != c.want || err == nil && got.ReadBack != got.Value {
+				t.Errorf("%s=%s: %+v %v", c.reg, c.v, got, err)
+			}
+		}
+		if u.holding[1] != 0xFFFB || u.holding[3] != 0x3FC0 || !u.coils[3] || u.holding[8] != 0 {
+			t.Errorf("%x %x %v %x", u.holding[1], u.holding[3], u.coils[3], u.holding[8])
+		}
+		u.ignoreWrites = true
+		if _, err := WriteOnce(t.Context(), l, 7, regs(t, "h10")[0], drivers.IntValue(99)); codeOf(err) != drivers.CodeReadBack {
+			t.Error(err)
+		}
+	})
+}
+
+func TestExclusiveUseOfARunningLine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newFakeLine(map[byte]*fakeUnit{1: {holding: registers(0, 10)}, 5: {holding: registers(0, 10)}})
+		b := newBench(t, l, nil, dev("plc", 1, tag("a", "h0")))
+		defer b.stop()
+		b.run(500 * time.Millisecond)
+		l.requests()
+		var log []string
+		err := b.d.Exclusive(t.Context(), func(ctx context.Context, line Doer) error {
+			for range 3 { // longer than a poll
+				if _, err := WriteOnce(ctx, line, 5, regs(t, "h3.1")[0], drivers.BoolValue(true)); err != nil {
+					return err
+				}
+				time.Sleep(time.Second)
+			}
+			log = l.requests()
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range log {
+			if r[0] == '1' {
+				t.Errorf("%s came in between", r)
+			}
+		}
+		if reply, err := b.d.Do(t.Context(), wire.Request{Unit: 5, Function: 3, Address: 3, Quantity: 1}); err != nil || reply.Data[1] != 3 {
+			t.Errorf("%v %v", reply, err)
+		}
+		b.run(2 * time.Second)
+		if n := len(b.of("plc", "a")); n < 3 {
+			t.Errorf("polling went on %d times", n)
+		}
+		if u, ok := b.d.Unit("plc"); !ok || u != 1 {
+			t.Error(u, ok)
+		}
+	})
+}
