@@ -29,7 +29,7 @@ const (
 const dialTimeout = 10 * time.Second
 
 // Driver reads one instrument. One goroutine, that of Run, owns the line and
-// everything but the counters.
+// everything but the counters and the queue of reads out of turn.
 type Driver struct {
 	// Log gets one line for each change of state. Set it before Run; nil is silence.
 	Log *slog.Logger
@@ -39,6 +39,7 @@ type Driver struct {
 	open    func(context.Context) (line, error)
 	backoff func(attempt int) time.Duration
 	stats   counters
+	orders  orders
 }
 
 // liveTag is a tag with what has become of it.
@@ -53,6 +54,9 @@ var (
 	_ drivers.Driver  = (*Driver)(nil)
 	_ drivers.Statser = (*Driver)(nil)
 )
+
+// errStopped is why a driver that is not running cannot be asked.
+var errStopped = errors.New("the driver is stopped")
 
 // New makes a driver of a section that Validate has nothing against; else the
 // first problem is the error. It touches no hardware.
@@ -102,6 +106,7 @@ func (d *Driver) Run(ctx context.Context, report func([]drivers.Sample)) error {
 		}
 		l, err := d.open(ctx)
 		if err != nil {
+			d.orders.end(err)
 			d.lost(ctx, err, report)
 			continue
 		}
@@ -109,6 +114,7 @@ func (d *Driver) Run(ctx context.Context, report func([]drivers.Sample)) error {
 		d.stats.opened()
 		s := newSession(d, l, report)
 		err = s.run(ctx)
+		d.orders.end(err)
 		if s.framer.counts.frames > 0 {
 			attempt = 0 // the line has worked: begin again with the shortest pause
 		}
@@ -118,6 +124,7 @@ func (d *Driver) Run(ctx context.Context, report func([]drivers.Sample)) error {
 		}
 		d.lost(ctx, err, report)
 	}
+	d.orders.end(errStopped)
 	d.stats.closed(nil)
 	return nil
 }

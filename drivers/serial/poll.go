@@ -2,6 +2,7 @@ package serial
 
 import (
 	"bytes"
+	"slices"
 	"time"
 
 	"fieldgate/drivers"
@@ -28,22 +29,30 @@ func (s *session) poll() error {
 		due[i] = now
 	}
 	silent := 0
+	s.d.orders.begin(s.line)
 	for {
 		i := earliest(due)
 		if err := s.idle(due[i]); err != nil {
 			return err
 		}
-		s.heard = 0
+		if r := s.d.orders.wanted(); r != nil { // reads out of turn go first
+			i = slices.Index(requests, r)
+		}
+		s.heard, s.told, s.asking = 0, nil, true
 		if err := s.ask(requests[i]); err != nil {
 			return err
 		}
+		s.asking = false
+		s.d.orders.answered(requests[i], s.told)
 		if silent++; s.heard > 0 {
 			silent = 0
 		}
 		if silent >= silentPolls && s.d.p.line.tcp != "" {
 			return errSilent
 		}
-		due[i] = s.nextDue(due[i], requests[i].every)
+		if !time.Now().Before(due[i]) { // not after a read out of turn
+			due[i] = s.nextDue(due[i], requests[i].every)
+		}
 		s.reportStale()
 	}
 }
@@ -68,10 +77,12 @@ func (s *session) nextDue(last time.Time, every time.Duration) time.Time {
 	return next
 }
 
-// idle waits for the next request. Further lines of the last answer still
+// idle waits for the next request, or for a read out of turn. Further lines of the last answer still
 // count; reading also notices at once when the line is lost.
 func (s *session) idle(due time.Time) error {
-	for time.Now().Before(due) {
+	s.idling = true
+	defer func() { s.idling = false }()
+	for time.Now().Before(due) && !s.d.orders.waiting() {
 		deadline := s.nextStale()
 		if due.Before(deadline) {
 			deadline = due
@@ -113,9 +124,7 @@ func (s *session) failed(r *request, reason string) {
 			samples = append(samples, t.bad(reason))
 		}
 	}
-	if len(samples) > 0 {
-		s.report(samples)
-	}
+	s.tell(samples)
 }
 
 // exchange sends a request and waits for a frame that says something about
@@ -175,14 +184,19 @@ func (s *session) skipEcho(sent []byte, deadline time.Time) error {
 func (s *session) quarantine(r *request) error {
 	guard := min(lateGuard, r.timeout)
 	end := time.Now().Add(lateGuardMax)
-	for late := false; time.Now().Before(end); late = true {
-		n, err := s.read(time.Now().Add(guard))
-		if err != nil || n == 0 {
+	late := false
+	for silentSince := time.Now(); time.Now().Before(end) && time.Since(silentSince) < guard; {
+		n, err := s.read(silentSince.Add(guard))
+		if err != nil {
 			return err
 		}
-		if !late {
+		if n == 0 {
+			continue
+		}
+		if silentSince = time.Now(); !late {
 			s.d.stats.late()
 		}
+		late = true
 	}
 	return nil
 }

@@ -28,11 +28,14 @@ type session struct {
 	framer *framer
 	buf    []byte
 
-	at      clock.Stamp // when the bytes being looked at arrived
-	current *request    // whose answer is awaited; nil for streams
-	hits    int         // samples made since the request was sent
-	misses  int         // frames that made none
-	heard   int         // bytes received since the poll began
+	at      clock.Stamp      // when the bytes being looked at arrived
+	current *request         // whose answer is awaited; nil for streams
+	hits    int              // samples made since the request was sent
+	misses  int              // frames that made none
+	heard   int              // bytes received since the poll began
+	asking  bool             // a poll is going on
+	told    []drivers.Sample // what it has reported so far
+	idling  bool             // a read out of turn may end the wait
 }
 
 func newSession(d *Driver, l line, report func([]drivers.Sample)) *session {
@@ -108,6 +111,7 @@ func (s *session) receive(deadline time.Time) error {
 		}
 	}
 	n, err := s.read(deadline)
+	silence = silence && !time.Now().Before(deadline)
 	if err == nil && n == 0 && silence {
 		// A busy processor may have let the deadline pass with bytes waiting.
 		n, err = s.read(time.Now().Add(time.Millisecond))
@@ -131,10 +135,14 @@ func (s *session) take(b []byte) {
 	s.framer.feed(b, s.frame)
 }
 
-// read is one read; 0 bytes and no error mean that the deadline has come.
+// read is one read; 0 bytes and no error mean that the deadline has come, or
+// that somebody waits for a read out of turn.
 func (s *session) read(deadline time.Time) (int, error) {
 	if err := s.line.SetReadDeadline(deadline); err != nil {
 		return 0, err
+	}
+	if s.idling && s.d.orders.waiting() {
+		return 0, nil
 	}
 	n, err := s.line.Read(s.buf)
 	s.heard += n
@@ -187,6 +195,17 @@ func (s *session) frame(frame []byte) {
 	}
 	s.hits += len(samples)
 	s.d.stats.hit()
+	s.tell(samples)
+}
+
+// tell reports samples and keeps them for reads out of turn.
+func (s *session) tell(samples []drivers.Sample) {
+	if len(samples) == 0 {
+		return
+	}
+	if s.asking {
+		s.told = append(s.told, samples...)
+	}
 	s.report(samples)
 }
 
@@ -285,6 +304,6 @@ func (s *session) reportStale() {
 	}
 	if len(samples) > 0 {
 		s.d.stats.silent(drivers.ReasonStale)
-		s.report(samples)
+		s.tell(samples)
 	}
 }
