@@ -41,7 +41,10 @@ func attemptsOf(t *testing.T, cfg Config, answer func(*mqtttest.Peer, *packet.Co
 }
 
 // swallow reads and never answers.
-func swallow(p *mqtttest.Peer) { _, _ = io.Copy(io.Discard, p.Conn) }
+func swallow(p *mqtttest.Peer) {
+	_ = p.Conn.SetDeadline(time.Time{})
+	_, _ = io.Copy(io.Discard, p.Conn)
+}
 
 func accept(p *mqtttest.Peer) {
 	p.Send(&packet.Connack{})
