@@ -169,7 +169,10 @@ func TestPLCWithTheRealDriver(t *testing.T) {
 		t.Fatal(err)
 	}
 	serve(t, plc)
-	d := modbusDriver(t, plc.TOML(), func(f *file) { f.Device[0].Poll = conf.Duration(100 * time.Millisecond) })
+	d := modbusDriver(t, plc.TOML(), func(f *file) {
+		f.Device[0].Poll = conf.Duration(100 * time.Millisecond)
+		f.Bus[0].Timeout = conf.Duration(20 * time.Second) // a repeated read would leave a hole in "answers"
+	})
 	c := &collector{}
 	background(t, func(ctx context.Context) error { return d.Run(ctx, c.report) })
 	eventually(t, "twenty polls", func() bool {
@@ -211,7 +214,10 @@ func TestMeterWithTheRealDriver(t *testing.T) {
 	if m.Path() != link {
 		t.Fatalf("path %s", m.Path())
 	}
-	d := modbusDriver(t, m.TOML(), func(f *file) { f.Device[0].Poll = conf.Duration(100 * time.Millisecond) })
+	d := modbusDriver(t, m.TOML(), func(f *file) {
+		f.Device[0].Poll = conf.Duration(100 * time.Millisecond)
+		f.Bus[0].Timeout = conf.Duration(20 * time.Second)
+	})
 	c := &collector{}
 	background(t, func(ctx context.Context) error { return d.Run(ctx, c.report) })
 	eventually(t, "ten polls", func() bool { return c.count("l1_voltage") >= 10 && c.count("import_energy") >= 10 })
@@ -228,13 +234,17 @@ func TestMeterWithTheRealDriver(t *testing.T) {
 
 func TestFaultsNeverGiveAWrongValue(t *testing.T) {
 	noLeaks(t)
-	m, err := NewMeter(MeterConfig{Baud: 115200, Faults: Faults{Late: 0.1, LateBy: conf.Duration(170 * time.Millisecond), Drop: 0.05, Noise: 0.2, Exception: 0.1, Off: true}})
+	// Seed 22 brings all four within the first six answers.
+	m, err := NewMeter(MeterConfig{
+		Baud: 115200, Points: SDM630()[:6], Seed: 22,
+		Faults: Faults{Late: 0.1, LateBy: conf.Duration(600 * time.Millisecond), Drop: 0.1, Noise: 0.2, Exception: 0.1, Off: true},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	serve(t, m)
 	d := modbusDriver(t, m.TOML(), func(f *file) {
-		f.Bus[0].Timeout = conf.Duration(150 * time.Millisecond)
+		f.Bus[0].Timeout = conf.Duration(500 * time.Millisecond)
 		f.Device[0].Poll = conf.Duration(50 * time.Millisecond)
 		f.Device[0].Offline.After = 100 // stay at it
 	})
@@ -252,7 +262,7 @@ func TestFaultsNeverGiveAWrongValue(t *testing.T) {
 	m.Disturb(false)
 	n := c.count("l1_voltage")
 	eventually(t, "good values after the faults", func() bool { return c.count("l1_voltage") >= n+3 })
-	for _, p := range SDM630() {
+	for _, p := range SDM630()[:6] {
 		checkTruth(t, c, m.Presented(), p.Name)
 	}
 }
