@@ -29,7 +29,8 @@ func (c Config) validateReach(bad conf.Bad) {
 }
 
 // validateLoops finds commands that bring back what a route sends up. The
-// bridge guards against the circle, but such a map is rarely meant.
+// bridge guards against the circle, but such a map is rarely meant. An upstream
+// without routes gets values and status only, which are no commands.
 func (c Config) validateLoops(bad conf.Bad) {
 	for i, cmd := range c.Command {
 		from := fill(cmd.From, "gateway")
@@ -37,7 +38,7 @@ func (c Config) validateLoops(bad conf.Bad) {
 		if err != nil || mqtt.CheckFilter(from) != nil {
 			continue
 		}
-		for j, r := range c.routesOrDefault() {
+		for j, r := range c.Route {
 			p, err := r.pattern()
 			if err != nil || !overlap(from, p.filter(orText(r.From, "#"))) {
 				continue
