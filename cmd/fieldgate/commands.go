@@ -5,7 +5,9 @@ import "github.com/spf13/cobra"
 // addCommands is the command table; `completion` and `help` come from cobra.
 func (a *app) addCommands(root *cobra.Command) {
 	root.AddCommand(
+		a.demoCommand(),
 		a.runCommand(),
+		a.simCommand(),
 		a.statusCommand(),
 		a.reloadCommand(),
 		a.versionCommand(),

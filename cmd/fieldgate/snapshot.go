@@ -218,3 +218,12 @@ func (g *gateway) addresses() []string {
 	}
 	return list
 }
+
+func devicesUp(devices []web.Device) (n int) {
+	for _, d := range devices {
+		if d.State != drivers.DeviceOffline && d.State != drivers.DeviceUnknown {
+			n++
+		}
+	}
+	return n
+}
