@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 
-	"fieldgate/bridge"
 	"fieldgate/configs/conf"
 )
 
@@ -40,7 +39,7 @@ func (l *loader) checkNames() {
 		buses = append(buses, named{s.Name, at("serial", i)})
 	}
 	for i, u := range f.Upstream {
-		upstreams = append(upstreams, named{upstreamName(u), at("upstream", i)})
+		upstreams = append(upstreams, named{u.ID(), at("upstream", i)})
 	}
 	for i, b := range f.Broker.Listener {
 		listeners = append(listeners, named{b.Name, at("broker.listener", i)})
@@ -49,14 +48,6 @@ func (l *loader) checkNames() {
 	l.twice("bus", buses)
 	l.twice("upstream", upstreams)
 	l.twice("listener", listeners)
-}
-
-// upstreamName is the name an upstream goes by.
-func upstreamName(u bridge.Config) string {
-	if n, ok := any(u).(interface{ ID() string }); ok {
-		return n.ID()
-	}
-	return u.Name
 }
 
 func at(section string, i int) string { return fmt.Sprintf("%s[%d]", section, i) }

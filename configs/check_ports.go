@@ -15,6 +15,7 @@ type wire struct {
 	key    string // the key that names it
 	target string
 	same   string // what makes two of them one
+	mode   string // line settings, of a port
 }
 
 // checkPorts finds two sections on one wire, and ports whose name will change.
@@ -23,6 +24,7 @@ func (l *loader) checkPorts() {
 	for _, w := range l.wires() {
 		if w.kind == "port" {
 			l.checkPortName(w)
+			l.checkUART(w)
 		}
 		other, taken := first[w.kind+" "+w.same]
 		if !taken {
@@ -44,22 +46,22 @@ func (l *loader) checkPorts() {
 
 func (l *loader) wires() []wire {
 	var list []wire
-	add := func(kind, key, target, same string) {
+	add := func(kind, key, target, same, mode string) {
 		if target != "" {
-			list = append(list, wire{kind, key, target, same})
+			list = append(list, wire{kind, key, target, same, mode})
 		}
 	}
 	for i, b := range l.file.Bus {
 		path := at("bus", i)
-		add("port", path+".port", b.Port, l.realPort(b.Port))
-		add("endpoint", path+".tcp", b.TCP, withPort(b.TCP, "502"))
-		add("endpoint", path+".rtu_tcp", b.RTUOverTCP, b.RTUOverTCP)
+		add("port", path+".port", b.Port, l.realPort(b.Port), b.Mode)
+		add("endpoint", path+".tcp", b.TCP, withPort(b.TCP, "502"), "")
+		add("endpoint", path+".rtu_tcp", b.RTUOverTCP, b.RTUOverTCP, "")
 	}
 	for i, s := range l.file.Serial {
 		if address, ok := strings.CutPrefix(s.Port, "tcp://"); ok {
-			add("endpoint", at("serial", i)+".port", address, address)
+			add("endpoint", at("serial", i)+".port", address, address, "")
 		} else {
-			add("port", at("serial", i)+".port", s.Port, l.realPort(s.Port))
+			add("port", at("serial", i)+".port", s.Port, l.realPort(s.Port), s.Mode)
 		}
 	}
 	return list

@@ -38,4 +38,5 @@ var fileCodes = []codeText{
 	{"W0301", "the line cannot keep up", "The requests that the polls need take more time than there is, computed from baud, frame sizes, gaps and an assumed 20 ms for the device to answer. Values would come late and slots be skipped. Poll slower, raise baud, or allow a larger max_gap; fieldgate plan shows each request."},
 	{"W0401", "the port's name changes", "ttyUSB0 and its like are given out in the order in which adapters are found. After the next start the name may belong to another one. Use the name under /dev/serial/by-id or by-path; fieldgate ports lists them."},
 	{"E0410", "parity on the small UART of a Raspberry Pi", "serial0 is the mini-UART here: it knows no parity, and its speed follows the clock of the core. Put dtoverlay=disable-bt into /boot/firmware/config.txt and run systemctl disable hciuart; then serial0 is the full UART."},
+	{"E0411", "console on the port", "Linux writes its console to this port, and a login waits on it, so both would talk to the devices. Take console=… out of cmdline.txt and disable serial-getty@ for the port."},
 }

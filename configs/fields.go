@@ -73,8 +73,10 @@ type Key struct {
 }
 
 // Keys lists every key of the file, sections included, in the order of the
-// structs.
-func Keys() []Key {
+// structs. The list is shared and must not be changed.
+func Keys() []Key { return allKeys() }
+
+var allKeys = sync.OnceValue(func() []Key {
 	var list []Key
 	var walk func(t reflect.Type, path string)
 	walk = func(t reflect.Type, path string) {
@@ -88,7 +90,7 @@ func Keys() []Key {
 	}
 	walk(reflect.TypeFor[File](), "")
 	return list
-}
+})
 
 // typeName is what people call a type.
 func typeName(t reflect.Type) string {

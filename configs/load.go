@@ -29,6 +29,8 @@ type Options struct {
 	// SkipFiles leaves out what depends on this machine: files that keys name,
 	// variables, credentials and serial ports. For a check away from the gateway.
 	SkipFiles bool
+
+	root string // of the file system, for what is asked about the board; tests set it
 }
 
 func (o Options) lookup(name string) (string, bool) {

@@ -134,6 +134,9 @@ func (l *loader) checkSecretFile(v *value, name, path string) {
 			Help: "create it, readable for the user of the service only"}, v.file, inside(v))
 	case !info.Mode().IsRegular():
 		l.add(Problem{Code: "E0109", Key: path, Text: name + " is not a plain file"}, v.file, inside(v))
+	case info.Mode().Perm()&0o007 != 0 && strings.HasSuffix(path, ".users_file"): // hashes
+		l.add(Problem{Code: "W0113", Key: path, Text: fmt.Sprintf("%s is open to every user (mode %04o)", name, info.Mode().Perm()),
+			Help: "chmod 0640 " + name}, v.file, inside(v))
 	case info.Mode().Perm()&0o007 != 0:
 		l.add(Problem{Code: "E0112", Key: path, Text: fmt.Sprintf("%s is open to every user (mode %04o)", name, info.Mode().Perm()),
 			Help: "chmod 0640 " + name}, v.file, inside(v))

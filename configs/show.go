@@ -155,7 +155,7 @@ func (s *shower) computed(path, full string) (string, bool) {
 		return quote(f.Gateway.ID), true
 	case "upstream.name":
 		if at := tree.ParsePath(full); len(at) > 1 && at[1].Index < len(f.Upstream) {
-			return quote(upstreamName(f.Upstream[at[1].Index])), true
+			return quote(f.Upstream[at[1].Index].ID()), true
 		}
 	}
 	return "", false

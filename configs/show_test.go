@@ -89,7 +89,7 @@ func effective(t *testing.T, f *File) *File {
 	}
 	out.Upstream = slices.Clone(out.Upstream)
 	for i := range out.Upstream {
-		out.Upstream[i].Name = upstreamName(out.Upstream[i])
+		out.Upstream[i].Name = out.Upstream[i].ID()
 	}
 	fill(t, reflect.ValueOf(&out).Elem(), "")
 	return &out
