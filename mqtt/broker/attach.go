@@ -89,20 +89,22 @@ func (c *conn) attach(ctx context.Context, p *packet.Connect, who identity) erro
 	return nil
 }
 
-// takeOver ends the connection that a session has [MQTT-3.1.4-3].
+// takeOver ends the connection that a session has [MQTT-3.1.4-3] and waits
+// until the last one has let go of it.
 func (c *conn) takeOver(s *session, who identity) error {
 	s.mu.Lock()
-	old := s.conn
+	old, last := s.conn, s.last
 	s.mu.Unlock()
-	if old == nil {
-		return nil
+	if old != nil {
+		if s.foreign(who) {
+			return &refusal{mqtt.NotAuthorized, fmt.Sprintf("the client id is in use by user %q", s.userName())}
+		}
+		c.b.countTakeover(s.id, old.nc.RemoteAddr().String(), c.nc.RemoteAddr().String())
+		old.kick(mqtt.SessionTakenOver, "")
 	}
-	if s.foreign(who) {
-		return &refusal{mqtt.NotAuthorized, fmt.Sprintf("the client id is in use by user %q", s.userName())}
+	if last != nil {
+		<-last.done
 	}
-	c.b.countTakeover(s.id, old.nc.RemoteAddr().String(), c.nc.RemoteAddr().String())
-	old.kick(mqtt.SessionTakenOver, "")
-	<-old.done
 	return nil
 }
 
@@ -140,7 +142,7 @@ func (c *conn) take(ctx context.Context, s *session, p *packet.Connect, who iden
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c.outLocked().b = append(c.out.b, ack...)
-	s.conn = c
+	s.conn, s.last = c, c
 	c.wantFill = s.disk > 0
 	c.b.stats.connects.Add(1)
 	return nil

@@ -72,7 +72,11 @@ func (bt *batch) touchLocked(c *conn) {
 }
 
 // blockLocked notes that acknowledgements must wait for an overfull session.
+// Where the publisher can be told to try later, what follows is refused instead.
 func (bt *batch) blockLocked(s *session) {
+	if c := bt.conn; c != nil && c.version == mqtt.V5 && bt.b.set.Load().refuseWhenFull {
+		return
+	}
 	if !slices.Contains(bt.blocked, s) {
 		bt.blocked = append(bt.blocked, s)
 	}
@@ -266,7 +270,7 @@ func (bt *batch) settle(err error) {
 		switch {
 		case p.acked && err == nil:
 			late = append(late, mqtt.StoreChange{Dequeue: &mqtt.SessionSeq{ClientID: s.id, Seq: p.seq}})
-		case p.disk && err != nil:
+		case p.disk && err != nil && !s.gone:
 			s.disk--
 			s.chargeLocked(-p.size)
 		case p.disk && s.conn != nil && s.queue.len() == 0 && !slices.Contains(fill, s):

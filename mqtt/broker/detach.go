@@ -164,6 +164,11 @@ func (b *Broker) lapse(s *session) {
 	defer release()
 	known := b.session(s.id) == s
 	s.mu.Lock()
+	if last := s.last; s.conn == nil && last != nil {
+		s.mu.Unlock()
+		<-last.done
+		s.mu.Lock()
+	}
 	if s.conn != nil || s.gone || !known {
 		s.mu.Unlock()
 		return

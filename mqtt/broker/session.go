@@ -33,6 +33,7 @@ type session struct {
 
 	mu         sync.Mutex
 	conn       *conn // nil: offline
+	last       *conn // the latest one; until its done is closed it may still be letting go
 	who        identity
 	version    mqtt.Version
 	expiry     uint32 // seconds beyond the connection
