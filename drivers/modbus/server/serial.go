@@ -113,8 +113,9 @@ func (rtuRequests) find(buf []byte) (unit, function byte, data []byte, n int) {
 	return 0, 0, nil, 0
 }
 
-// rtuRequestSize is 0 while the byte that tells has not come. A function
-// without a known length is taken for everything that has come.
+// rtuRequestSize is 0 while the byte that tells has not come, and for what is
+// no function. A user-defined function (Modbus V1.1b3 §5: 65 to 72, 100 to
+// 110) has no known length and is taken for everything that has come.
 func rtuRequestSize(b []byte) int {
 	counted := func(at, more int) int {
 		if len(b) <= at {
@@ -123,8 +124,10 @@ func rtuRequestSize(b []byte) int {
 		return int(b[at]) + more
 	}
 	switch b[1] {
-	case readCoils, readDiscretes, readHoldings, readInputs, writeCoil, writeRegister:
+	case readCoils, readDiscretes, readHoldings, readInputs, writeCoil, writeRegister, diagnostics:
 		return 8
+	case deviceIdentity:
+		return 7
 	case exceptionStatus, 0x0B, 0x0C, serverID:
 		return 4
 	case writeCoils, writeRegisters:
@@ -138,7 +141,10 @@ func rtuRequestSize(b []byte) int {
 	case 0x14, 0x15:
 		return counted(2, 5)
 	}
-	return len(b)
+	if f := b[1]; f >= 65 && f <= 72 || f >= 100 && f <= 110 {
+		return len(b)
+	}
+	return 0
 }
 
 // asciiRequests reads ':' frames.
