@@ -120,7 +120,7 @@ func (d *Driver) Run(ctx context.Context, report func([]drivers.Sample)) error {
 		}
 		if errors.Is(err, errSilent) {
 			d.stats.closed(err)
-			continue // its tags say timeout already, which is the truth
+			continue // its tags say offline already, which is the truth
 		}
 		d.lost(ctx, err, report)
 	}

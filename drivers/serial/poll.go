@@ -113,9 +113,12 @@ func (s *session) ask(r *request) error {
 	}
 }
 
-// failed reports the request's tags as bad.
+// failed reports the request's tags as bad; after a few polls in a row with
+// the reason that makes the device offline.
 func (s *session) failed(r *request, reason string) {
-	s.d.stats.failed(reason)
+	if s.d.stats.failed(reason, len(s.d.p.requests)) {
+		reason = drivers.ReasonOffline
+	}
 	now := time.Now()
 	var samples []drivers.Sample
 	for _, t := range s.d.tags {

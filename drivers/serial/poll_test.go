@@ -59,6 +59,29 @@ func TestPollWithoutAnswer(t *testing.T) {
 	})
 }
 
+func TestDeviceStates(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d, w, r, _ := start(t, polled())
+		far := <-w.far
+		state := func() string {
+			synctest.Wait()
+			return d.Stats().Devices[0].State
+		}
+		got := []string{state()}
+		for _, answer := range []string{"1,2\n", "", "3,4\n", "", "", "", "", "5,6\n"} {
+			hear(t, far, "Q\r")
+			if answer != "" {
+				say(t, far, answer)
+			}
+			time.Sleep(500 * time.Millisecond)
+			got = append(got, state())
+		}
+		expect(t, got, "unknown", "online", "degraded", "online", "degraded", "degraded", "offline", "offline", "online")
+		expect(t, r.reports(), "a=1 b=2", "a=bad(timeout) b=bad(timeout)", "a=3 b=4", "a=bad(timeout) b=bad(timeout)", "a=bad(timeout) b=bad(timeout)",
+			"a=bad(offline) b=bad(offline)", "a=bad(offline) b=bad(offline)", "a=5 b=6")
+	})
+}
+
 func TestLateAnswerIsNotTheNextOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d, w, r, _ := start(t, polled(func(c *Config) { c.Request.Every = conf.Duration(250 * time.Millisecond) }))
@@ -188,11 +211,7 @@ func TestSilentServerIsDialledAnew(t *testing.T) {
 		hear(t, far, "Q\r")
 		say(t, far, "1,2\n")
 		synctest.Wait()
-		got := r.reports()
-		expect(t, got[len(got)-1:], "a=1 b=2")
-		for _, report := range got[:len(got)-1] {
-			expect(t, []string{report}, "a=bad(timeout) b=bad(timeout)")
-		}
+		expect(t, r.reports(), "a=bad(timeout) b=bad(timeout)", "a=bad(timeout) b=bad(timeout)", "a=bad(offline) b=bad(offline)", "a=1 b=2")
 		if s := d.Stats(); s.Reconnects != 1 {
 			t.Errorf("stats %+v", s)
 		}

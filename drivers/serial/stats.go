@@ -9,27 +9,32 @@ import (
 	"fieldgate/drivers"
 )
 
+// offlineAfter is how often in a row every request must fail before the
+// instrument counts as offline; until then it is degraded.
+const offlineAfter = 3
+
 // ringSize is how many turn-around times are kept for the percentiles.
 const ringSize = 128
 
 // counters is what Stats shows. Its lock is never held while anything waits.
 type counters struct {
-	mu      sync.Mutex
-	bus     drivers.BusStats
-	device  drivers.DeviceStats
-	framing frameCounts     // of the open line
-	past    frameCounts     // of the lines before
-	opens   int             //
-	zeros   uint64          // bytes 00 and FF since the last good frame
-	sinceOK uint64          // all bytes since then
-	tail    []byte          // the last frame nobody understood, or the last bytes
-	took    []time.Duration // ring
-	next    int
+	mu       sync.Mutex
+	bus      drivers.BusStats
+	device   drivers.DeviceStats
+	framing  frameCounts // of the open line
+	past     frameCounts // of the lines before
+	opens    int
+	failures int             // polls that failed in a row
+	zeros    uint64          // bytes 00 and FF since the last good frame
+	sinceOK  uint64          // all bytes since then
+	tail     []byte          // the last frame nobody understood, or the last bytes
+	took     []time.Duration // ring
+	next     int
 }
 
 func (c *counters) start(name, target string) {
 	c.bus = drivers.BusStats{Bus: name, Kind: "serial", Target: target, Errors: map[string]uint64{}}
-	c.device = drivers.DeviceStats{Device: name, State: "unknown", Since: time.Now(), Reason: drivers.ReasonNotRead}
+	c.device = drivers.DeviceStats{Device: name, State: drivers.DeviceUnknown, Since: time.Now(), Reason: drivers.ReasonNotRead}
 }
 
 func (c *counters) opened() {
@@ -50,7 +55,7 @@ func (c *counters) closed(err error) (fresh bool) {
 	if err != nil {
 		text = err.Error()
 		c.bus.Errors[drivers.ReasonPort]++
-		c.state("offline", drivers.ReasonPort)
+		c.state(drivers.DeviceOffline, drivers.ReasonPort)
 	}
 	fresh = c.bus.Open || c.bus.Error != text
 	c.bus.Open, c.bus.Error = false, text
@@ -97,8 +102,8 @@ func (c *counters) hit() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.device.LastOK = time.Now()
-	c.zeros, c.sinceOK, c.tail = 0, 0, nil
-	c.state("online", "")
+	c.zeros, c.sinceOK, c.tail, c.failures = 0, 0, nil, 0
+	c.state(drivers.DeviceOnline, "")
 }
 
 // miss is a frame that gave none.
@@ -147,15 +152,21 @@ func (c *counters) overrun(slots int) {
 	c.device.Overruns += uint64(slots)
 }
 
-// failed is a poll without an answer.
-func (c *counters) failed(reason string) {
+// failed is a poll, one of so many different ones, without an answer; it
+// reports whether the instrument counts as offline by now.
+func (c *counters) failed(reason string, requests int) (offline bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if reason == drivers.ReasonTimeout { // the others are counted where they happen
 		c.bus.Errors[reason]++
 	}
 	c.device.Failures++
-	c.state("offline", reason)
+	if c.failures++; c.failures >= offlineAfter*requests {
+		c.state(drivers.DeviceOffline, reason)
+		return true
+	}
+	c.state("degraded", reason)
+	return false
 }
 
 // silent is a stream that has said nothing for too long.
@@ -164,7 +175,7 @@ func (c *counters) silent(reason string) {
 	defer c.mu.Unlock()
 	c.bus.Errors[reason]++
 	c.device.Failures++
-	c.state("offline", reason)
+	c.state(drivers.DeviceOffline, reason)
 }
 
 func (c *counters) state(state, reason string) {
