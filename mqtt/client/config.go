@@ -59,7 +59,7 @@ type Config struct {
 
 	ConnectTimeout time.Duration // for everything up to the CONNACK; default 15 s
 
-	ReceiveMaximum uint16 // messages of QoS > 0 that the broker may have open to us; default 100. Announced in 5.0
+	ReceiveMaximum uint16 // messages of QoS > 0 that OnMessage may have unacknowledged; default 100. Announced in 5.0; beyond it nothing is read
 	MaxInflight    uint16 // messages of QoS > 0 that we have open to it at most, if its Receive Maximum allows as many; default 100
 	MaxPacket      int    // bytes of the largest packet we take; default 1 MiB. Announced in 5.0
 	TopicAliasMax  uint16 // aliases that the broker may use; default 0, none

@@ -31,7 +31,9 @@ type Conn struct {
 	s      *Session
 
 	in       *session.AliasIn // the reader's
-	lastRead atomic.Int64     // when something came, in nanoseconds since start
+	lastRead atomic.Int64     // when something came, in nanoseconds since began
+	held     atomic.Bool      // the reader waits for room of ours: nothing can be heard
+	warned   bool             // the reader's: the broker has broken our Receive Maximum
 	began    time.Time
 
 	wake   chan struct{} // capacity 1: the writer has something to do
@@ -52,8 +54,13 @@ type Conn struct {
 // Bounds of what waits to be written.
 const (
 	outLimit = 64 << 10 // messages wait beyond it
-	outMax   = 1 << 20  // the reader waits beyond it: the peer sends and does not read
+	outMax   = 1 << 20  // the reader waits beyond it
 )
+
+// maxOpen is how many messages a broker may have open to us before it counts
+// as broken: all packet ids. What it may have open by ReceiveMaximum is a
+// matter of flow control, see ready.
+const maxOpen = 0xFFFF
 
 // goodbye is how long Close waits for the rest to be written and the peer to
 // hang up.
@@ -83,15 +90,6 @@ func (c *Conn) start() error {
 	go c.write()
 	go c.read(lost)
 	return nil
-}
-
-// receiveMaximum is how many messages the broker may have open to us. Before
-// 5.0 it was not told, and only packet ids bound it.
-func (c *Conn) receiveMaximum() int {
-	if c.limits.Version == mqtt.V5 {
-		return int(c.cfg.ReceiveMaximum)
-	}
-	return 0xFFFF
 }
 
 // Limits returns what the broker announced.

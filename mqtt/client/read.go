@@ -60,9 +60,7 @@ func (c *Conn) giveUp(err error) {
 // receive handles packets until something fails.
 func (c *Conn) receive() error {
 	for {
-		if err := c.roomToAnswer(); err != nil {
-			return err
-		}
+		c.holdUp()
 		header, body, err := c.r.Next()
 		if err == io.EOF {
 			return fmt.Errorf("the broker closed the connection: %w", err)
@@ -82,17 +80,30 @@ func (c *Conn) receive() error {
 	}
 }
 
-// roomToAnswer holds the reader up while the peer sends and does not read.
-func (c *Conn) roomToAnswer() error {
+// holdUp keeps the reader from reading while the peer sends and does not read
+// our answers, and while the application has more messages unacknowledged than
+// ReceiveMaximum. A broker of 5.0 should never come so far, but mosquitto
+// 2.0.11 does: it sends several messages for each PUBACK. The standard's answer
+// is to disconnect (MQTT 5.0 §3.3.4), and would be so again after each
+// reconnect; to read no more is as safe, and brokers before 5.0, who are not
+// told our maximum, need it anyway.
+func (c *Conn) holdUp() {
 	c.s.mu.Lock()
 	defer c.s.mu.Unlock()
-	for len(c.out) > outMax && c.err == nil {
-		if err := c.waitLocked(context.Background()); err != nil {
-			return err
-		}
+	if over := c.overLocked(); over && !c.warned && c.limits.Version == mqtt.V5 {
+		c.warned = true
+		c.cfg.Log.Warn("broker exceeds the receive maximum; reading is held back", "receive_maximum", c.cfg.ReceiveMaximum)
 	}
-	return nil
+	for c.err == nil && (len(c.out) > outMax || c.overLocked()) {
+		c.held.Store(true)
+		_ = c.waitLocked(context.Background()) // which only the connection's end cuts short, and err says so
+	}
+	if c.held.Swap(false) {
+		c.lastRead.Store(int64(time.Since(c.began)))
+	}
 }
+
+func (c *Conn) overLocked() bool { return c.s.receiver.Waiting() > int(c.cfg.ReceiveMaximum) }
 
 // publish takes in a message.
 func (c *Conn) publish(header byte, body []byte) error {
@@ -143,6 +154,7 @@ func (s *Session) ack(in *session.Incoming) {
 	s.receiver.Ack(in)
 	if s.conn != nil && s.conn.err == nil {
 		s.conn.answerLocked()
+		s.conn.changedLocked()
 	}
 }
 

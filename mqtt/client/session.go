@@ -103,7 +103,7 @@ func (s *Session) attach(c *Conn, present bool) (lost []*outgoing, err error) {
 		lost = s.clearLocked()
 	}
 	s.window.Begin(int(min(c.limits.ReceiveMaximum, c.cfg.MaxInflight)))
-	s.receiver.Begin(c.receiveMaximum())
+	s.receiver.Begin(maxOpen)
 	return lost, nil
 }
 

@@ -96,6 +96,9 @@ func (c *Conn) hangUp() {
 // ping does what the keep-alive is for when its time has come.
 func (c *Conn) ping(k *keepAlive, now time.Time) {
 	k.heard(c.began.Add(time.Duration(c.lastRead.Load())))
+	if c.held.Load() {
+		k.heard(now) // our own fault; TCP_USER_TIMEOUT still finds a dead peer
+	}
 	switch k.due(now) {
 	case pingDead:
 		c.fail(ErrPeerDead)

@@ -123,6 +123,10 @@ func (r *Receiver) done(in *Incoming) {
 // Open is the number of messages that the peer has open on this connection.
 func (r *Receiver) Open() int { return r.open }
 
+// Waiting is the number of messages of this connection that wait for Ack, or
+// for that of one before them.
+func (r *Receiver) Waiting() int { return len(r.waiting) }
+
 // Unfinished is the number of exchanges of QoS 2 whose PUBREL is due, which a
 // resumed session goes on with.
 func (r *Receiver) Unfinished() int { return len(r.qos2) }

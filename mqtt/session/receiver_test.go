@@ -40,8 +40,14 @@ func TestReceiverOrder(t *testing.T) {
 	r.Ack(c)
 	r.Ack(b)
 	ready(t, r)
+	if r.Waiting() != 3 {
+		t.Errorf("%d waiting", r.Waiting())
+	}
 	r.Ack(a)
 	ready(t, r, 1, 2, 3)
+	if r.Waiting() != 0 {
+		t.Errorf("%d waiting", r.Waiting())
+	}
 	if r.Open() != 1 || !r.Pubrel(2) || r.Open() != 0 || r.Pubrel(2) {
 		t.Errorf("%d open", r.Open())
 	}
