@@ -180,6 +180,7 @@ func (b *Bridge) attempt(ctx context.Context, urls *rotation) (online bool, err 
 		return false, err
 	}
 	urls.connected()
+	sender := newSender(b, conn, conn.Limits())
 	b.online(conn)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -188,7 +189,7 @@ func (b *Bridge) attempt(ctx context.Context, urls *rotation) (online bool, err 
 	if urls.standby() {
 		wg.Go(func() { b.watchPrimary(ctx, cancel) })
 	}
-	err = newSender(b, conn, conn.Limits()).run(ctx)
+	err = sender.run(ctx)
 	if cause := context.Cause(ctx); errors.Is(cause, errPrimaryBack) {
 		err = cause
 	}

@@ -186,7 +186,10 @@ func explainNet(err error, c Config) (reason, bool) {
 	if dial := (*client.DialError)(nil); errors.As(err, &dial) {
 		step = strings.ToUpper(string(dial.Step))
 	}
+	closed := errors.Is(err, syscall.ECONNRESET) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 	switch {
+	case closed && step == "TLS":
+		return reason{text: "TLS: the upstream breaks the handshake off", hint: "the port may not speak TLS: use mqtt:// or ws://, or the upstream's TLS port (8883)"}, true
 	case errors.As(err, &dns) && dns.IsNotFound:
 		return reason{text: fmt.Sprintf("DNS: there is no host %q", dns.Name), hint: "check the address and the name server"}, true
 	case errors.As(err, &dns):
@@ -201,7 +204,7 @@ func explainNet(err error, c Config) (reason, bool) {
 		return reason{text: step + ": no answer in time"}, true
 	case errors.Is(err, errPrimaryBack), errors.Is(err, client.ErrPeerDead):
 		return reason{text: err.Error()}, true
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+	case closed:
 		return reason{text: "the upstream closed the connection"}, true
 	}
 	return reason{}, false

@@ -280,6 +280,7 @@ type world struct {
 	q      *fakeQueue
 	store  *fakeStore
 	broker *fakeBroker
+	dialer *dialer
 }
 
 func newWorld(t testing.TB, cfg Config) *world {

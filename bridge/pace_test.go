@@ -102,7 +102,7 @@ func TestWindow(t *testing.T) {
 		t.Fatalf("starts at %d", w.size)
 	}
 	for range 1000 {
-		w.acked(w.size)
+		w.acked(50*time.Millisecond, true)
 	}
 	if w.size != 10 {
 		t.Errorf("grew to %d, want Receive Maximum 10", w.size)
@@ -122,10 +122,24 @@ func TestWindow(t *testing.T) {
 	}
 	idle := newWindow(100)
 	for range 100 {
-		idle.acked(1)
+		idle.acked(time.Millisecond, false)
 	}
 	if idle.size != windowStart {
 		t.Errorf("grew to %d without need", idle.size)
+	}
+	full := newWindow(100)
+	full.acked(100*time.Millisecond, true)
+	for range 100 {
+		full.acked(300*time.Millisecond, true)
+	}
+	if full.size != windowStart {
+		t.Errorf("grew to %d although acknowledgements take three times as long", full.size)
+	}
+	for range 100 {
+		full.acked(2*time.Second, true)
+	}
+	if full.size != 1 {
+		t.Errorf("is still %d although acknowledgements take twenty times as long", full.size)
 	}
 }
 

@@ -62,6 +62,7 @@ type sender struct {
 	paused   time.Time // nothing goes before, after "quota exceeded"
 	pause    time.Duration
 	acks     int
+	pressed  bool // the window holds something back
 
 	mu      sync.Mutex // guards results alone
 	results []result
@@ -85,7 +86,9 @@ const (
 	closedFresh = 10 * time.Second // a peer that closes so soon after a message may have closed because of it
 )
 
+// newSender marks the queue: what is there now is backlog.
 func newSender(b *Bridge, conn publisher, lim limits) *sender {
+	b.queue.Mark()
 	s := &sender{b: b, conn: conn, lim: lim, window: newWindow(lim.receiveMaximum), bucket: newBucket(b.s.rate),
 		flight: make(map[*parcel]struct{}), wake: make(chan struct{}, 1), careful: b.suspect.careful}
 	if b.s.strict {
@@ -99,7 +102,6 @@ func newSender(b *Bridge, conn publisher, lim limits) *sender {
 // run sends until the connection or ctx ends. It returns why.
 func (s *sender) run(ctx context.Context) error {
 	s.lastAck = time.Now()
-	s.b.queue.Mark()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	defer s.leave()
@@ -183,18 +185,18 @@ func (s *sender) collect() {
 		if _, ok := s.flight[r.p]; !ok {
 			continue
 		}
-		full := len(s.flight)
+		var code mqtt.ReasonCode
+		refused := errors.As(r.err, &code) && code.Failed()
+		if r.err != nil && !refused {
+			continue // the connection went first: the queue hands it out again after Mark
+		}
 		delete(s.flight, r.p)
 		r.p.lane.flying--
-		var code mqtt.ReasonCode
-		switch {
-		case r.err == nil:
-			s.acked(r, full)
-		case errors.As(r.err, &code) && code.Failed():
-			s.answered(r.at)
+		s.answered(r.at)
+		if refused {
 			s.refused(r.p, code, r.at)
-		default:
-			// The connection went first: the queue hands it out again after Mark.
+		} else {
+			s.acked(r)
 		}
 	}
 }
@@ -206,11 +208,11 @@ func (s *sender) answered(at time.Time) {
 	s.b.suspect.clear()
 }
 
-func (s *sender) acked(r result, full int) {
-	s.answered(r.at)
+func (s *sender) acked(r result) {
 	s.pause = 0
-	s.window.acked(full)
-	s.b.latency.add(r.at.Sub(r.p.sent))
+	took := r.at.Sub(r.p.sent)
+	s.window.acked(took, s.pressed)
+	s.b.latency.add(took)
 	s.b.count.acked.Add(uint64(len(r.p.entries)))
 	s.b.poison.forget(r.p.ids())
 	s.b.queue.Ack(r.p.ids()...)
@@ -329,7 +331,8 @@ func (s *sender) pick(now time.Time) *parcel {
 	if s.careful {
 		size = 1
 	}
-	if len(s.flight) >= size || s.live == nil && s.retrying() {
+	s.pressed = len(s.flight) >= size
+	if s.pressed || s.live == nil && s.retrying() {
 		return nil
 	}
 	for _, l := range s.lanes() {
@@ -339,6 +342,7 @@ func (s *sender) pick(now time.Time) *parcel {
 	}
 	for _, l := range s.lanes() {
 		if l == s.back && s.live != nil && !s.backlogMay(size, now) {
+			s.pressed = l.waiting() > 0
 			continue
 		}
 		for r := 1; r < len(l.ready); r++ {

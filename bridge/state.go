@@ -135,6 +135,11 @@ func (b *Bridge) quarantine(p *parcel, reason string) {
 		}
 	}
 	first := &p.entries[0]
+	if first.Message.Kind == mqtt.KindEvent {
+		// An event about an event would be refused for the same reason, and so on.
+		b.log.Warn("an event cannot go up", "topic", first.Message.Topic, "reason", reason)
+		return
+	}
 	b.event(CodeQuarantine, "error", fmt.Sprintf("%d message(s) for %s from %s, epoch %d seq %d, %s: %s (payload %q)",
 		len(p.entries), p.topic, first.Message.Topic, first.Epoch, first.Seq, kept, reason, head(first.Message.Payload)))
 }

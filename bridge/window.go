@@ -10,12 +10,22 @@ const (
 	ackGiveUp   = 90 * time.Second // without a single one for so long the connection is dropped
 )
 
+// Limits of the delay that a growing window may cause: messages that wait in
+// the link's buffers make live values late.
+const (
+	growBelow   = 50 * time.Millisecond // above twice the shortest round trip seen
+	shrinkAbove = time.Second           // above four times
+)
+
 // window is how many messages may be unacknowledged: it grows by one for each
-// round trip that filled it and halves when acknowledgements time out. Its
+// round trip that it held something back in, as long as acknowledgements come
+// quickly; it shrinks when they become slow and halves when they time out. Its
 // owner locks.
 type window struct {
 	size, limit int
-	credit      int // acknowledgements since the last growth
+	credit      int           // acknowledgements since the last growth
+	slow        int           // slow ones since the last shrinking
+	base        time.Duration // the shortest round trip seen
 	shrunk      time.Time
 }
 
@@ -27,14 +37,23 @@ func newWindow(receiveMaximum int) window {
 	return window{size: min(windowStart, limit), limit: limit}
 }
 
-// acked notes an acknowledgement that came while full messages were in flight.
-func (w *window) acked(inflight int) {
-	if inflight < w.size {
-		return // the window was not what held us back
+// acked notes an acknowledgement that took d. pressed says that more would
+// have been in flight if the window had been larger.
+func (w *window) acked(d time.Duration, pressed bool) {
+	if w.base == 0 || d < w.base {
+		w.base = d
+	}
+	if d > 4*w.base+shrinkAbove {
+		if w.slow++; w.slow >= w.size && w.size > 1 {
+			w.size, w.slow, w.credit = w.size-1, 0, 0
+		}
+		return
+	}
+	if !pressed || d > 2*w.base+growBelow {
+		return
 	}
 	if w.credit++; w.credit >= w.size && w.size < w.limit {
-		w.credit = 0
-		w.size++
+		w.size, w.credit, w.slow = w.size+1, 0, 0
 	}
 }
 
