@@ -51,29 +51,25 @@ type gatewayOptions struct {
 
 // openGateway opens every part and connects them; nothing is polled and no
 // upstream is called yet. On an error everything that was opened is closed.
-func openGateway(file *configs.File, o gatewayOptions) (g *gateway, err error) {
-	g = &gateway{log: o.log, path: o.path, started: time.Now(), file: file, buses: map[string]busSetup{}, links: map[string]*linkRunner{}}
-	defer func() {
-		if err != nil {
-			g.close()
+func openGateway(file *configs.File, o gatewayOptions) (*gateway, error) {
+	g := &gateway{log: o.log, path: o.path, started: time.Now(), file: file, buses: map[string]busSetup{}, links: map[string]*linkRunner{}}
+	if err := g.open(o.socket); err != nil {
+		g.close()
+		return nil, err
+	}
+	return g, nil
+}
+
+func (g *gateway) open(socket string) (err error) {
+	if g.base, err = g.file.Publish.BaseTopic(g.file.Gateway); err != nil {
+		return err
+	}
+	for _, step := range []func() error{g.openBuffer, g.openBroker, g.openLinks, g.openDrivers} {
+		if err := step(); err != nil {
+			return err
 		}
-	}()
-	if g.base, err = file.Publish.BaseTopic(file.Gateway); err != nil {
-		return nil, err
 	}
-	if err := g.openBuffer(); err != nil {
-		return nil, err
-	}
-	if err := g.openBroker(); err != nil {
-		return nil, err
-	}
-	if err := g.openLinks(); err != nil {
-		return nil, err
-	}
-	if err := g.openDrivers(); err != nil {
-		return nil, err
-	}
-	return g, g.openDoors(o.socket)
+	return g.openDoors(socket)
 }
 
 func (g *gateway) openBuffer() (err error) {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"errors"
 	"io"
 	"math/rand/v2"
 	"net"
@@ -165,13 +166,31 @@ func (p *proc) until(what string, cond func() bool) {
 // eventually waits for a condition.
 func eventually(t *testing.T, what string, cond func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(patience)
+	if !within(patience, cond) {
+		t.Fatalf("not within %v: %s", patience, what)
+	}
+}
+
+// within waits for a condition and reports whether it came true.
+func within(limit time.Duration, cond func() bool) bool {
+	deadline := time.Now().Add(limit)
 	for !cond() {
 		if time.Now().After(deadline) {
-			t.Fatalf("not within %v: %s", patience, what)
+			return false
 		}
-		time.Sleep(50 * time.Millisecond)
+		time.Sleep(20 * time.Millisecond)
 	}
+	return true
+}
+
+// exitStatus is the exit code of a program that ended badly, -1 where it did
+// not end by itself.
+func exitStatus(err error) int {
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		return exit.ExitCode()
+	}
+	return -1
 }
 
 // freePort is a TCP port that nobody listens on. It lies below the range from

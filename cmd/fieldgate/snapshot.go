@@ -21,7 +21,7 @@ import (
 // network and, but for the free space, no disk.
 func (g *gateway) Status() web.Status {
 	g.mu.Lock()
-	file, problems := g.file, slices.Clone(g.problems)
+	file, problems := g.file, append([]web.Problem{}, g.problems...)
 	links := make([]*bridge.Bridge, 0, len(g.links))
 	for _, u := range file.Upstream {
 		if l := g.links[u.Name]; l != nil {

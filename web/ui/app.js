@@ -93,21 +93,25 @@ function draw(s, tags) {
   $('foot').textContent = `${s.gateway.id} · fieldgate ${s.gateway.version} · ${t('up')} ${span(s.gateway.uptime_s)} · ${t('config')} ${s.gateway.config}`
 }
 
+async function ask(path) {
+  const r = await fetch(path)
+  return r.ok ? r.json() : { tags: [] }
+}
+
 async function refresh() {
+  const match = $('match').value.trim()
+  let s, v
   try {
-    const match = $('match').value.trim()
-    const [s, v] = await Promise.all([
-      fetch('api/status').then((r) => r.json()),
-      fetch('api/tags' + (match ? '?match=' + encodeURIComponent(match) : '')).then((r) => r.ok ? r.json() : { tags: [] }),
-    ])
-    seen = new Date()
-    $('gone').hidden = true
-    draw(s, v.tags)
+    [s, v] = await Promise.all([ask('api/status'), ask('api/tags' + (match ? '?match=' + encodeURIComponent(match) : ''))])
   } catch {
     $('gone').hidden = false
     $('gone').textContent = t('gone') + (seen ? seen.toLocaleTimeString() : '–')
     $('dot').className = 'dot bad'
+    return
   }
+  seen = new Date()
+  $('gone').hidden = true
+  draw(s, v.tags)
 }
 async function loop() {
   if (!document.hidden) await refresh()

@@ -42,7 +42,7 @@ func ParseLevel(name string) (slog.Level, error) {
 }
 
 func handler(w io.Writer, o Options) slog.Handler {
-	opts := &slog.HandlerOptions{Level: o.Level}
+	opts := &slog.HandlerOptions{Level: o.Level, ReplaceAttr: readable}
 	switch o.Format {
 	case "json":
 		return slog.NewJSONHandler(w, opts)
@@ -58,6 +58,20 @@ func handler(w io.Writer, o Options) slog.Handler {
 		return slog.NewJSONHandler(w, opts)
 	}
 	return newText(w, o)
+}
+
+// readable writes lengths of time and addresses as people write them, where
+// JSON would show nanoseconds and the fields of a struct.
+func readable(_ []string, a slog.Attr) slog.Attr {
+	switch v := a.Value.Any().(type) {
+	case time.Duration:
+		return slog.String(a.Key, v.String())
+	case fmt.Stringer:
+		if _, isTime := v.(time.Time); !isTime {
+			return slog.String(a.Key, v.String())
+		}
+	}
+	return a
 }
 
 // onJournal reports that stderr is the journal's socket, as systemd says by

@@ -3,6 +3,7 @@ package logs
 import (
 	"bytes"
 	"log/slog"
+	"net"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -76,5 +77,13 @@ func TestParseLevel(t *testing.T) {
 	}
 	if _, err := ParseLevel("loud"); err == nil {
 		t.Error("an unknown level passes")
+	}
+}
+
+func TestJSONIsReadable(t *testing.T) {
+	var b bytes.Buffer
+	New(&b, Options{Format: "json"}).Info("m", "wait", 740*time.Millisecond, "at", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1883}, "n", 7)
+	if got := b.String(); !strings.Contains(got, `"wait":"740ms","at":"127.0.0.1:1883","n":7`) || !strings.Contains(got, `"level":"INFO"`) {
+		t.Errorf("got %s", got)
 	}
 }
