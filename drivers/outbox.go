@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"fieldgate/mqtt"
 )
@@ -23,10 +24,15 @@ type outbox struct {
 	closing sync.Once
 	end     chan struct{} // closed: no more batches, publish the rest
 	gone    chan struct{} // closed: run has returned
+
+	ctx    context.Context // of Publish; ends drainTimeout after hurry
+	cancel context.CancelFunc
 }
 
 func newOutbox(b Broker, log *slog.Logger) *outbox {
-	return &outbox{broker: b, log: log, batches: make(chan []mqtt.Message, outboxBatches), end: make(chan struct{}), gone: make(chan struct{})}
+	o := &outbox{broker: b, log: log, batches: make(chan []mqtt.Message, outboxBatches), end: make(chan struct{}), gone: make(chan struct{})}
+	o.ctx, o.cancel = context.WithCancel(context.Background())
+	return o
 }
 
 // send hands over a batch; it is refused only after close.
@@ -48,22 +54,25 @@ func (o *outbox) send(batch []mqtt.Message) bool {
 	}
 }
 
+// hurry bounds the time for what is still to be published: a broker that
+// hangs must not hold up the end. The caller stops the timer.
+func (o *outbox) hurry() *time.Timer { return time.AfterFunc(drainTimeout, o.cancel) }
+
 // close lets run publish what is left and return.
 func (o *outbox) close() { o.closing.Do(func() { close(o.end) }) }
 
 func (o *outbox) run() {
 	defer close(o.gone)
+	defer o.cancel()
 	for {
 		select {
 		case batch := <-o.batches:
-			o.publish(context.Background(), batch)
+			o.publish(batch)
 		case <-o.end:
-			ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
-			defer cancel()
 			for {
 				select {
 				case batch := <-o.batches:
-					o.publish(ctx, batch)
+					o.publish(batch)
 				default:
 					return
 				}
@@ -74,8 +83,8 @@ func (o *outbox) run() {
 
 // publish counts failures and logs the first of a series: the broker refuses
 // only while it ends or its disk fails.
-func (o *outbox) publish(ctx context.Context, batch []mqtt.Message) {
-	err := o.broker.Publish(ctx, batch...)
+func (o *outbox) publish(batch []mqtt.Message) {
+	err := o.broker.Publish(o.ctx, batch...)
 	switch {
 	case err == nil:
 		o.failing = false

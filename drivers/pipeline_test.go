@@ -64,6 +64,8 @@ func TestPipeline(t *testing.T) {
 		{"2^53+1 is not 2^53", Rules{Invalid: []any{int64(1 << 53)}}, u64, UintValue(1<<53 + 1), "9007199254740993", ""},
 		{"a float", Rules{Invalid: []any{-999.9}}, f32, Float32Value(-999.9), "null", ReasonInvalid},
 		{"float pattern", Rules{Invalid: []any{"0x7F7FFFFF"}}, f32, Float32Value(math.MaxFloat32), "null", ReasonInvalid},
+		{"a text for no number", Rules{Invalid: []any{"OL", -1.0}}, num, StringValue("OL"), "null", ReasonInvalid},
+		{"a number from a text", Rules{Invalid: []any{"OL", -1.0}}, num, FloatValue(-1), "null", ReasonInvalid},
 		{"text", Rules{Invalid: []any{"----"}}, txt, StringValue("----"), "null", ReasonInvalid},
 		{"bit", Rules{Bits: "3"}, u16, UintValue(8), "true", ""},
 		{"bits", Rules{Bits: "4..7"}, u16, UintValue(0xABCD), "12", ""},

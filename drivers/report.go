@@ -21,6 +21,9 @@ func (s *Supervisor) report(samples []Sample) {
 			continue
 		}
 		t.samples++
+		if t.stale && sample.Quality != Bad && !t.good.Time.Before(sample.Time) {
+			continue // a held value is as stale as it was
+		}
 		t.stale = false
 		if r, ok := s.takeLocked(t, sample); ok {
 			readings = append(readings, r)

@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"runtime/debug"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -68,6 +70,7 @@ type Supervisor struct {
 	topics  map[string]*tagState // by value topic
 	devices map[string]*deviceState
 	running context.Context // nil before Run and after it
+	ran     bool            // Run was called
 	wg      sync.WaitGroup  // the goroutines of entries
 
 	requests *requests
@@ -204,16 +207,16 @@ func (s *Supervisor) Remove(name string, forget bool) error {
 }
 
 // Run runs everything until ctx ends, then stops the drivers, publishes what
-// is left and returns nil.
+// is left and returns nil. It may be called once.
 func (s *Supervisor) Run(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	s.mu.Lock()
-	if s.running != nil {
+	if s.ran {
 		s.mu.Unlock()
-		return errors.New("the supervisor runs already")
+		return errors.New("the supervisor was run already")
 	}
-	s.running = ctx
+	s.running, s.ran = ctx, true
 	for _, e := range s.entries {
 		s.startLocked(ctx, e)
 	}
@@ -227,6 +230,7 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	s.publishStates()
 
 	<-ctx.Done()
+	defer s.outbox.hurry().Stop()
 	s.mu.Lock()
 	s.running = nil
 	s.mu.Unlock()
@@ -301,22 +305,31 @@ func jitter(d time.Duration, share float64) time.Duration {
 	return d + time.Duration(float64(d)*share*(2*rand.Float64()-1))
 }
 
-// Stats are the counts of all drivers that count, in no particular order.
+// Stats are the counts of all drivers that count, by bus.
 func (s *Supervisor) Stats() []BusStats {
 	s.mu.Lock()
 	var statsers []Statser
+	var ended []string
 	for _, e := range s.entries {
 		if st, ok := e.driver.(Statser); ok {
-			statsers = append(statsers, st)
+			statsers, ended = append(statsers, st), append(ended, e.lastErr)
 		}
 	}
 	s.mu.Unlock()
 	out := make([]BusStats, 0, len(statsers))
-	for _, st := range statsers {
-		out = append(out, st.Stats())
+	for i, st := range statsers {
+		one := st.Stats()
+		if one.Error == "" && !one.Open {
+			one.Error = ended[i] // it is not running, and this is why
+		}
+		out = append(out, one)
 	}
+	slices.SortFunc(out, func(a, b BusStats) int { return strings.Compare(a.Bus, b.Bus) })
 	return out
 }
+
+// PublishErrors is how many of our messages the broker has refused.
+func (s *Supervisor) PublishErrors() uint64 { return s.outbox.failed.Load() }
 
 // Driver finds a driver by its name, for commands that need more than the
 // common methods.

@@ -22,6 +22,7 @@ type fakeBroker struct {
 	handlers map[string]func(context.Context, []mqtt.Message) error
 	fail     error
 	hold     chan struct{} // not nil: Publish waits for it
+	hang     bool          // Publish waits for its context
 }
 
 func newFakeBroker() *fakeBroker {
@@ -40,6 +41,10 @@ func (b *fakeBroker) Publish(ctx context.Context, msgs ...mqtt.Message) error {
 	if b.hold != nil {
 		<-b.hold
 	}
+	if b.hang {
+		<-ctx.Done()
+		return ctx.Err()
+	}
 	b.mu.Lock()
 	if b.fail != nil {
 		defer b.mu.Unlock()
@@ -57,6 +62,12 @@ func (b *fakeBroker) Publish(ctx context.Context, msgs ...mqtt.Message) error {
 		}
 	}
 	return nil
+}
+
+func (b *fakeBroker) refuse(err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.fail = err
 }
 
 // on lists the payloads that a filter matches, and forgets everything.
@@ -416,6 +427,60 @@ func TestAddAndRemoveWhileRunning(t *testing.T) {
 		}
 		r.sample("temp", IntValue(5), Good, "") // the neighbour never stopped
 		r.want("gw1/boiler/temp", `{"value":5,"ts":TS,"quality":"good"}`)
+	})
+}
+
+// TestHeldValueDoesNotFlap: on_invalid = "hold" repeats an old value with its
+// old time; once it is stale it stays so until something new is read.
+func TestHeldValueDoesNotFlap(t *testing.T) {
+	bubble(t, Publish{}, func(r *rig) {
+		r.sample("temp", IntValue(5), Good, "")
+		at := clock.Now()
+		for range 20 {
+			time.Sleep(time.Second)
+			r.d.samples <- []Sample{{Device: "boiler", Tag: "temp", Value: IntValue(5), Quality: Uncertain, Reason: ReasonInvalid, Time: at}}
+			synctest.Wait()
+		}
+		r.want("gw1/boiler/temp", `{"value":5,"ts":TS,"quality":"good"}`, `{"value":5,"ts":TS,"quality":"uncertain","reason":"invalid"}`,
+			`{"value":null,"ts":TS,"quality":"bad","reason":"stale","last":5,"last_ts":TS}`)
+		r.sample("temp", IntValue(6), Good, "")
+		if got := r.b.on("gw1/boiler/temp"); len(got) != 4 {
+			t.Errorf("%q", got)
+		}
+	})
+}
+
+// TestBrokerThatHangsDoesNotHoldUpTheEnd: what cannot be published in time is
+// given up.
+func TestBrokerThatHangsDoesNotHoldUpTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, Publish{})
+		r.b.hang = true
+		r.d.samples <- []Sample{{Device: "boiler", Tag: "temp", Value: IntValue(1), Time: clock.Now()}}
+		started := time.Now()
+		r.stop()
+		if took := time.Since(started); took > drainTimeout+time.Second {
+			t.Errorf("the end took %s", took)
+		}
+		if r.s.PublishErrors() == 0 {
+			t.Error("what was given up is not counted")
+		}
+	})
+}
+
+func TestBrokerThatRefuses(t *testing.T) {
+	bubble(t, Publish{}, func(r *rig) {
+		r.b.refuse(errors.New("disk full"))
+		r.sample("temp", IntValue(1), Good, "")
+		time.Sleep(time.Second)
+		r.sample("temp", IntValue(2), Good, "")
+		r.b.refuse(nil)
+		time.Sleep(time.Second)
+		r.sample("temp", IntValue(3), Good, "")
+		r.want("gw1/boiler/temp", `{"value":3,"ts":TS,"quality":"good"}`)
+		if n := r.s.PublishErrors(); n < 2 {
+			t.Errorf("%d refused messages were counted", n)
+		}
 	})
 }
 

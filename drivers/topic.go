@@ -64,9 +64,9 @@ func (p Publish) TagTopic(g Gateway, device, tag string) (string, error) {
 // topicTemplate is the template in force.
 func (p Publish) topicTemplate(g Gateway) string {
 	switch {
-	case p.Topic != "":
+	case p.Topic != "" && p.Topic != DefaultTopic:
 		return p.Topic
-	case g.Place == Place{}:
+	case g.Place == Place{}: // also where the default was written out
 		return noPlaceTopic
 	}
 	return DefaultTopic

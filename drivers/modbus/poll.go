@@ -239,7 +239,7 @@ func (p *poller) lineDown(now time.Time) {
 	if p.down {
 		return
 	}
-	p.down = true
+	p.setDown(true)
 	for _, dev := range p.d.devices {
 		for _, pt := range dev.points {
 			p.addBad(pt, drivers.ReasonPort)
@@ -247,7 +247,19 @@ func (p *poller) lineDown(now time.Time) {
 	}
 }
 
-func (p *poller) lineUp() { p.down, p.downPause, p.downUntil = false, 0, time.Time{} }
+func (p *poller) lineUp() {
+	p.downPause, p.downUntil = 0, time.Time{}
+	if p.down {
+		p.setDown(false)
+	}
+}
+
+func (p *poller) setDown(down bool) {
+	p.down = down
+	p.d.mu.Lock()
+	defer p.d.mu.Unlock()
+	p.d.lineDown = down
+}
 
 // probe asks an offline unit for one short value.
 func (p *poller) probe(ctx context.Context, g *group) {

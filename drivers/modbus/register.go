@@ -122,6 +122,9 @@ func ParseReg(text string, def Order) (Register, error) {
 		if problem := r.Order.fits(orderText, r.Type); problem != "" {
 			return Register{}, regErrorf("E0205", orderText, "", "%s", problem)
 		}
+		if r.Type.Registers() == 1 {
+			r.Order = Order{Bytes: r.Order.Bytes} // there are no words to swap
+		}
 	}
 	if last := int(r.Addr) + r.count() - 1; last > 65535 {
 		return Register{}, regErrorf("E0206", place, "", "%s at %s reaches to address %d; the last one is 65535", r.Type, place, last)

@@ -122,7 +122,7 @@ func TestPlainDigitsShowBothReadings(t *testing.T) {
 // FuzzParseReg: no panic, every error has a code, and what parses prints as
 // text that parses to the same.
 func FuzzParseReg(f *testing.F) {
-	for _, seed := range []string{"h100:int16", "40103:float32@CDAB", "h120.3", "c4", "0x", "h0x64.3:uint32@dcba", "400001", "h200:string8", "h:@.", "h1.2.3", "999"} {
+	for _, seed := range []string{"h100:int16", "40103:float32@CDAB", "h120.3", "c4", "0x", "h0x64.3:uint32@dcba", "400001", "h200:string8", "h:@.", "h1.2.3", "999", "h0@dCBA"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {

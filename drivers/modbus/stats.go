@@ -31,6 +31,9 @@ func (d *Driver) Stats() drivers.BusStats {
 			if u := d.units[dev.unit]; u != nil && !dev.cfg.Disabled {
 				one.State, one.Since, one.Reason, one.NextTry = u.state, u.since, u.reason, u.nextTry
 				one.LastOK = wall(u.lastOK)
+				if d.lineDown {
+					one.State, one.Reason = stateOffline, drivers.ReasonPort
+				}
 			}
 			t := turnaround[dev.unit]
 			one.P50, one.P95, one.Max = t.P50, t.P95, t.Max
