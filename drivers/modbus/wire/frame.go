@@ -32,8 +32,12 @@ type framer interface {
 	size(data int) int
 }
 
-// anyFrame accepts every unit and function, to name what was heard.
-func anyFrame(byte, byte) bool { return true }
+// anyFrame accepts every unit and every function whose frames have a length,
+// to name what was heard. Others would be found by chance in noise.
+func anyFrame(unit, function byte) bool {
+	_, known := rtuReplyLength([]byte{unit, function})
+	return known
+}
 
 // wanted accepts the answers and refusals to a request.
 func (r Request) wanted(unit, function byte) bool {

@@ -159,7 +159,7 @@ func (l *Line) turn(ctx context.Context, req Request, pdu *modbus.ProtocolDataUn
 		return l.exchange(ctx, req, pdu, l.talkTCP)
 	}
 	if probe, why := l.checkRead(req); why != "" {
-		if err := l.runCheck(ctx, probe, why); err != nil {
+		if err := l.runCheck(ctx, req, probe, why); err != nil {
 			return Reply{}, err
 		}
 	}
@@ -199,9 +199,7 @@ func (l *Line) exchange(ctx context.Context, req Request, pdu *modbus.ProtocolDa
 // the wire. Do after Close returns ErrClosed.
 func (l *Line) Close() error {
 	l.stop()
-	if err := l.queue.acquire(context.Background(), true); err != nil {
-		return err
-	}
+	l.queue.wait()
 	defer l.queue.release()
 	l.idle.Stop()
 	return l.hangUp()

@@ -80,7 +80,7 @@ func (l *Line) open(ctx context.Context, now bool) error {
 	l.link.proven = false
 	l.stats.opened(l.link.everOpen, latencyOf(conn))
 	if l.link.err != nil || !l.link.everOpen {
-		l.cfg.Log.Info("line is open", "bus", l.cfg.Name, "target", l.cfg.Target())
+		l.cfg.Log.Info("line is open", "bus", l.cfg.Name, "target", l.cfg.Target(), "notes", notesOf(conn))
 	}
 	l.link.everOpen = true
 	if l.framer != nil {
@@ -211,6 +211,13 @@ func (l *Line) poll() (int, error) {
 		return 0, io.EOF
 	}
 	return n, nil
+}
+
+func notesOf(c Conn) []string {
+	if p, ok := c.(*port.Port); ok {
+		return p.Notes()
+	}
+	return nil
 }
 
 func latencyOf(c Conn) int {

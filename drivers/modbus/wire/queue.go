@@ -2,6 +2,7 @@ package wire
 
 import (
 	"context"
+	"math"
 	"slices"
 	"sync"
 )
@@ -24,24 +25,10 @@ func (q *queue) acquire(ctx context.Context, write bool) error {
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}
-	q.mu.Lock()
-	if !q.taken {
-		q.taken = true
-		q.mu.Unlock()
-		return nil
+	turn, err := q.join(write, maxWaiting)
+	if turn == nil {
+		return err
 	}
-	if len(q.writes)+len(q.reads) >= maxWaiting {
-		q.mu.Unlock()
-		return ErrBusy
-	}
-	turn := make(chan struct{})
-	if write {
-		q.writes = append(q.writes, turn)
-	} else {
-		q.reads = append(q.reads, turn)
-	}
-	q.mu.Unlock()
-
 	select {
 	case <-turn:
 		return nil
@@ -51,6 +38,34 @@ func (q *queue) acquire(ctx context.Context, write bool) error {
 		q.release() // the turn came at the same moment
 	}
 	return context.Cause(ctx)
+}
+
+// wait is acquire for who must have the line, however many others want it.
+func (q *queue) wait() {
+	if turn, _ := q.join(true, math.MaxInt); turn != nil {
+		<-turn
+	}
+}
+
+// join takes the line (no turn, no error) or a place in the queue, which is
+// closed when its turn has come.
+func (q *queue) join(write bool, limit int) (turn chan struct{}, err error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if !q.taken {
+		q.taken = true
+		return nil, nil
+	}
+	if len(q.writes)+len(q.reads) >= limit {
+		return nil, ErrBusy
+	}
+	turn = make(chan struct{})
+	if write {
+		q.writes = append(q.writes, turn)
+	} else {
+		q.reads = append(q.reads, turn)
+	}
+	return turn, nil
 }
 
 // tryAcquire takes the line if nobody has it.

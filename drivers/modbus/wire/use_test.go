@@ -335,3 +335,24 @@ func TestBackOffGrowsAndEnds(t *testing.T) {
 	away = false
 	eventually(t, l, 0, 1)
 }
+
+// TestWriteToAUnitThatIgnoresReads: the read that finds out about the echo may
+// stay unanswered.
+func TestWriteToAUnitThatIgnoresReads(t *testing.T) {
+	each(t, streams, func(t *testing.T, kind wire.Kind) {
+		for _, echo := range []bool{false, true} {
+			m := meter()
+			s := &server.Server{Units: map[byte]server.Bank{1: m}, Echo: echo}
+			s.Fault = func(c server.Call) server.Fault { return server.Fault{Drop: c.Function == 3} }
+			l := serve(t, kind, s)
+			req := write(190, 5)
+			req.Timeout = 2 * time.Second
+			if _, err := do(t, l, req); err != nil {
+				t.Errorf("echo %v: %v", echo, err)
+			}
+			if m.Get(server.Holdings, 190) != 5 {
+				t.Error("not written")
+			}
+		}
+	})
+}
