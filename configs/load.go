@@ -148,7 +148,7 @@ func (l *loader) included(main *value, dir string) []string {
 		}
 		slices.Sort(names)
 		for _, n := range names {
-			if !slices.Contains(files, n) {
+			if !slices.Contains(files, n) && !passedOver(n, pattern, main.file.name) {
 				files = append(files, n)
 			}
 		}
@@ -159,6 +159,17 @@ func (l *loader) included(main *value, dir string) []string {
 		files = files[:maxFiles]
 	}
 	return files
+}
+
+// passedOver reports what a pattern did not mean: the main file itself, and
+// hidden files, which editors leave about.
+func passedOver(name, pattern, main string) bool {
+	if strings.HasPrefix(filepath.Base(name), ".") && !strings.HasPrefix(filepath.Base(pattern), ".") {
+		return true
+	}
+	a, errA := os.Stat(name)
+	b, errB := os.Stat(main)
+	return errA == nil && errB == nil && os.SameFile(a, b)
 }
 
 func hasMeta(pattern string) bool {
