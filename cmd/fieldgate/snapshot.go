@@ -34,7 +34,7 @@ func (g *gateway) Status() web.Status {
 		Schema: web.Schema, Problems: problems, Devices: []web.Device{}, Buses: []web.Bus{}, Upstream: []web.Link{},
 		Gateway: web.Gateway{
 			ID: file.Gateway.ID, Name: file.Gateway.Name, Version: versionText(), Started: g.started,
-			UptimeS: int64(time.Since(g.started).Seconds()), ConfigID: fingerprint(file),
+			UptimeS: int64(time.Since(g.started).Seconds()), ConfigID: file.Fingerprint(),
 		},
 	}
 	for _, b := range g.super.Stats() {

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"os"
 	"strconv"
@@ -10,7 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"fieldgate/configs"
 )
 
 // writtenBytes is what this process had written to block devices, from
@@ -46,13 +43,6 @@ func (w *writtenToday) today(now time.Time, total uint64) uint64 {
 		w.day = day
 	}
 	return total - w.start
-}
-
-// fingerprint tells configurations apart: 12 hex digits over the effective
-// settings, in which secrets show as ***.
-func fingerprint(file *configs.File) string {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%+v", *file))
-	return hex.EncodeToString(sum[:6])
 }
 
 // age is a length of time for people: "41 s", "37 min", "2 h 10 min", "12 d 4 h".
