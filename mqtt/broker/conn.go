@@ -51,7 +51,7 @@ type conn struct {
 	// Guarded by session.mu.
 	closing   bool
 	reason    mqtt.ReasonCode
-	out       *chunk       // nil: nothing to send
+	out       *chunk        // nil: nothing to send
 	writing   bool          // somebody is sending, and will look at out again
 	flushDue  bool          // a batch will call flush
 	flushed   chan struct{} // the same, until it is closed

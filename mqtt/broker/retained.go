@@ -181,5 +181,9 @@ func (r *retained) counts() (n int, bytes int64) {
 }
 
 // system reports a topic of the broker's own: it is neither stored nor
-// counted, and clients may not write to it.
-func system(topic string) bool { return strings.HasPrefix(topic, "$SYS/") || topic == "$SYS" }
+// counted, and clients may not write to it. The state of a bridge is not among
+// them: a mosquitto that bridges to us publishes it, with a will.
+func system(topic string) bool {
+	return strings.HasPrefix(topic, "$SYS") && (len(topic) == 4 || topic[4] == '/') &&
+		!mqtt.Match("$SYS/broker/connection/+/state", topic)
+}
