@@ -51,7 +51,6 @@ func (e *encoder) insertLength(at int) {
 
 func (e *encoder) u8(v byte)    { e.b = append(e.b, v) }
 func (e *encoder) u16(v uint16) { e.b = binary.BigEndian.AppendUint16(e.b, v) }
-func (e *encoder) u32(v uint32) { e.b = binary.BigEndian.AppendUint32(e.b, v) }
 
 func (e *encoder) binary(v []byte, field string) {
 	if len(v) > 0xFFFF {

@@ -128,8 +128,7 @@ func (p property) user() mqtt.UserProperty {
 
 // propReader walks over the properties of a packet.
 type propReader struct {
-	decoder          // what is left of the properties
-	outer   *decoder // gets the error
+	decoder // what is left of the properties
 	in      place
 	seen    uint64 // a bit per property
 	users   int
