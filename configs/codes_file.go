@@ -22,6 +22,7 @@ var fileCodes = []codeText{
 	{"E0106", "known, but not supported in this version", "The key belongs to the product, but this version does not do it yet. It is refused rather than ignored, so that nobody waits for it to act. Remove it, or install a version that has it."},
 	{"E0107", "set twice", "The same key is set in two files, or twice in one. Sections in [[ ]] add up; anything else may be set once."},
 	{"E0109", "secret or file not there", "The variable, the credential or the file that a key names is not set, not there or empty. Variables come from Environment= or EnvironmentFile= of the unit, credentials from LoadCredential=."},
+	{"W0109", "credential not looked up", "Credentials are there for the service only, in the directory that systemd names in CREDENTIALS_DIRECTORY. A check from a shell cannot see them; the unit needs LoadCredential=."},
 	{"W0110", "secret in clear text", "A password stands in the file itself, where backups and copies show it. Use \"credential:NAME\", \"${NAME}\" or a *_file key."},
 	{"W0111", "looks like a reference", "Only \"${NAME}\" alone is read from the environment. Here ${ stands inside other text, which is taken as the secret as it is."},
 	{"E0112", "file is open to others", "Every user of this machine can read a file with a secret. chmod 0640 and the group fieldgate are enough for the service."},

@@ -86,9 +86,9 @@ func (l *loader) credential(v *value, name, path string) (string, bool) {
 	switch {
 	case name == "" || name != filepath.Base(name) || name == "..":
 		p.Text, p.Help = fmt.Sprintf("%q is not the name of a credential", name), `write "credential:NAME" with the name from LoadCredential=`
-	case !ok || dir == "":
-		p.Text = fmt.Sprintf("credential %s: CREDENTIALS_DIRECTORY is not set", name)
-		p.Help = "systemd sets it for the service; add LoadCredential=" + name + ":/etc/fieldgate/secrets/" + name + " to the unit"
+	case !ok || dir == "": // a check from a shell: only the service has them
+		p.Code, p.Text = "W0109", fmt.Sprintf("credential %s cannot be looked up: CREDENTIALS_DIRECTORY is not set", name)
+		p.Help = "systemd sets it for the service, where the unit needs LoadCredential=" + name + ":/etc/fieldgate/secrets/" + name
 	default:
 		text, err := readSecret(filepath.Join(dir, name))
 		if err == nil && text != "" {

@@ -62,7 +62,7 @@ func TestSecretSources(t *testing.T) {
 		})
 	}
 	_, r := loadUpstream(t, nil, `password = "credential:cloud"`)
-	if len(r.Problems) != 1 || !strings.Contains(r.Problems[0].Text, "CREDENTIALS_DIRECTORY") {
+	if len(r.Problems) != 1 || r.Problems[0].Code != "W0109" || !strings.Contains(r.Problems[0].Text, "CREDENTIALS_DIRECTORY") {
 		t.Error(rendered(r))
 	}
 }

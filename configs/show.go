@@ -90,8 +90,17 @@ func (s *shower) isTable(v reflect.Value, at *value, f field) bool {
 	return !list || f.name != "tags"
 }
 
+// implied is what an empty list means.
+var implied = map[string]string{
+	"broker.listener": "one on 127.0.0.1:1883 for tools on this box",
+	"upstream.route":  "every value and status of this gateway goes up as it is",
+}
+
 func (s *shower) tables(v reflect.Value, at *value, path, full string) {
 	if v.Kind() == reflect.Slice {
+		if note := implied[path]; note != "" && v.Len() == 0 {
+			fmt.Fprintf(&s.out, "\n# no [[%s]]: %s\n", path, note)
+		}
 		for i := range v.Len() {
 			fmt.Fprintf(&s.out, "\n[[%s]]\n", path)
 			s.section(v.Index(i), at.elem(i), path, fmt.Sprintf("%s[%d]", full, i))
