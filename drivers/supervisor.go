@@ -69,9 +69,10 @@ type Supervisor struct {
 	tags    map[tagKey]*tagState //
 	topics  map[string]*tagState // by value topic
 	devices map[string]*deviceState
-	running context.Context // nil before Run and after it
-	ran     bool            // Run was called
-	wg      sync.WaitGroup  // the goroutines of entries
+	left    map[string][]string // by driver that is away: its retained topics
+	running context.Context     // nil before Run and after it
+	ran     bool                // Run was called
+	wg      sync.WaitGroup      // the goroutines of entries
 
 	requests *requests
 }
@@ -111,7 +112,7 @@ func NewSupervisor(o Options) (*Supervisor, error) {
 	s := &Supervisor{
 		opt: o, log: o.Log, mapping: m, outbox: newOutbox(o.Broker, o.Log),
 		entries: map[string]*entry{}, tags: map[tagKey]*tagState{}, topics: map[string]*tagState{},
-		devices: map[string]*deviceState{},
+		devices: map[string]*deviceState{}, left: map[string][]string{},
 	}
 	s.requests = newRequests(s)
 	filter, err := m.SetFilter()
@@ -133,21 +134,28 @@ func (s *Supervisor) Mapping() *Mapping { return s.mapping }
 
 // Add puts a driver under supervision. While Run runs it starts at once, else
 // with Run. Names of drivers, of tags within a device and their topics must be
-// new.
+// new. What an earlier driver of the name has left retained and the new one
+// does not have is cleared.
 func (s *Supervisor) Add(d Driver, devices []DeviceInfo) error {
+	orphans, err := s.add(d, devices)
+	s.clear(orphans)
+	return err
+}
+
+func (s *Supervisor) add(d Driver, devices []DeviceInfo) (orphans []string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if _, twice := s.entries[d.Name()]; twice {
-		return fmt.Errorf("driver %q exists already", d.Name())
+		return nil, fmt.Errorf("driver %q exists already", d.Name())
 	}
 	e := &entry{driver: d, commands: newCommandQueue()}
 	states, err := s.newTagsLocked(d.Tags())
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, dev := range devices {
 		if _, twice := s.devices[dev.Name]; twice {
-			return fmt.Errorf("device %q exists already", dev.Name)
+			return nil, fmt.Errorf("device %q exists already", dev.Name)
 		}
 	}
 	for _, dev := range devices {
@@ -163,15 +171,38 @@ func (s *Supervisor) Add(d Driver, devices []DeviceInfo) error {
 	}
 	e.tags = states
 	s.entries[d.Name()] = e
+	orphans = s.orphansLocked(d.Name())
 	if s.running != nil {
 		s.startLocked(s.running, e)
 	}
-	return nil
+	return orphans, nil
+}
+
+// orphansLocked takes what a driver has left and is nobody's now.
+func (s *Supervisor) orphansLocked(driver string) (topics []string) {
+	owned := map[string]bool{}
+	for device := range s.devices {
+		owned[s.deviceTopic(device, "status")], owned[s.deviceTopic(device, "info")] = true, true
+	}
+	for _, topic := range s.left[driver] {
+		if s.topics[topic] == nil && !owned[topic] {
+			topics = append(topics, topic)
+		}
+	}
+	delete(s.left, driver)
+	return topics
+}
+
+// clear deletes retained messages.
+func (s *Supervisor) clear(topics []string) {
+	for _, topic := range topics {
+		s.send(mqtt.Message{Topic: topic, Retain: true, Kind: mqtt.KindStatus, Origin: "gateway"})
+	}
 }
 
 // Remove stops a driver and waits for its end. forget also clears what it left
 // retained at the broker; leave it false where the driver comes back at once
-// with other settings.
+// with other settings: then Add clears what it no longer has.
 func (s *Supervisor) Remove(name string, forget bool) error {
 	s.mu.Lock()
 	e := s.entries[name]
@@ -197,11 +228,12 @@ func (s *Supervisor) Remove(name string, forget bool) error {
 		delete(s.devices, dev)
 		topics = append(topics, s.deviceTopic(dev, "status"), s.deviceTopic(dev, "info"))
 	}
+	if !forget {
+		s.left[name] = topics
+	}
 	s.mu.Unlock()
 	if forget {
-		for _, topic := range topics {
-			s.send(mqtt.Message{Topic: topic, Retain: true, Kind: mqtt.KindStatus, Origin: "gateway"})
-		}
+		s.clear(topics)
 	}
 	return nil
 }

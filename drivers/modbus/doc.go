@@ -8,7 +8,9 @@
 //	point.go device.go             a tag and a device, compiled from the file
 //	block.go                       one request, split where a device refuses a part of it
 //	unit.go schedule.go            who may be asked when; units that are silent
-//	driver.go poll.go write.go     the goroutine that owns the line
-//	validate.go                    every problem of [[bus]] and [[device]]
+//	driver.go poll.go books.go     the goroutine that owns the line; what it learns of line and units
+//	write.go                       writes with their read-back
+//	memory.go stats.go             what outlives a restart; counters
+//	config.go validate.go check.go every problem of [[bus]] and [[device]]
 //	once.go target.go              reads and writes for the commands
 package modbus

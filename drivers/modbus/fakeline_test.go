@@ -224,7 +224,7 @@ type bench struct {
 
 type fakeMemory struct{ m map[string][]byte }
 
-func (m *fakeMemory) Get(key string) ([]byte, bool) { v, ok := m.m[key]; return v, ok }
+func (m *fakeMemory) Get(key string) ([]byte, bool, error) { v, ok := m.m[key]; return v, ok, nil }
 func (m *fakeMemory) Put(key string, value []byte) error {
 	m.m[key] = value
 	return nil

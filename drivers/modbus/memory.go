@@ -7,9 +7,9 @@ import (
 	"slices"
 )
 
-// Memory keeps what was learnt over restarts; buffer's settings satisfy it.
+// Memory keeps what was learnt over restarts; *buffer.Buffer satisfies it.
 type Memory interface {
-	Get(key string) (value []byte, ok bool)
+	Get(key string) (value []byte, ok bool, err error)
 	Put(key string, value []byte) error
 }
 
@@ -42,9 +42,9 @@ func recall(m Memory, bus string, d *Device) map[Area][]int {
 	if m == nil {
 		return nil
 	}
-	raw, ok := m.Get(memoryKey(bus, d.Name))
+	raw, ok, err := m.Get(memoryKey(bus, d.Name))
 	var l learnt
-	if !ok || json.Unmarshal(raw, &l) != nil || l.Registers != fingerprint(d) {
+	if err != nil || !ok || json.Unmarshal(raw, &l) != nil || l.Registers != fingerprint(d) {
 		return nil
 	}
 	out := map[Area][]int{}
