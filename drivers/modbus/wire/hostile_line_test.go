@@ -40,6 +40,7 @@ func encode(t testing.TB, kind wire.Kind, unit, function byte, data ...byte) []b
 }
 
 func TestH01LateAnswer(t *testing.T) {
+	t.Parallel()
 	delays := []time.Duration{100 * time.Millisecond, 150 * time.Millisecond, 300 * time.Millisecond, 700 * time.Millisecond}
 	each(t, kinds, func(t *testing.T, kind wire.Kind) {
 		together(t, delays, time.Duration.String, func(t *testing.T, delay time.Duration) { // the time-out is 80, the guard 60
@@ -60,6 +61,7 @@ func TestH01LateAnswer(t *testing.T) {
 }
 
 func TestH01LateAnswerAfterReopen(t *testing.T) {
+	t.Parallel()
 	each(t, []wire.Kind{wire.RTU}, func(t *testing.T, kind wire.Kind) {
 		s := oneMeter()
 		s.Fault = nth(server.Fault{Delay: 150 * time.Millisecond}, 1)
@@ -74,6 +76,7 @@ func TestH01LateAnswerAfterReopen(t *testing.T) {
 }
 
 func TestH02LateAnswerWhileIdle(t *testing.T) {
+	t.Parallel()
 	each(t, kinds, func(t *testing.T, kind wire.Kind) {
 		s := oneMeter()
 		s.Fault = nth(server.Fault{Delay: 500 * time.Millisecond}, 1)
@@ -91,6 +94,7 @@ func TestH02LateAnswerWhileIdle(t *testing.T) {
 }
 
 func TestH02DoubledAnswer(t *testing.T) {
+	t.Parallel()
 	each(t, kinds, func(t *testing.T, kind wire.Kind) {
 		s := oneMeter()
 		s.Fault = func(server.Call) server.Fault { return server.Fault{Twice: true} }
@@ -102,6 +106,7 @@ func TestH02DoubledAnswer(t *testing.T) {
 }
 
 func TestH03GarbageBefore(t *testing.T) {
+	t.Parallel()
 	each(t, streams, func(t *testing.T, kind wire.Kind) {
 		for _, noise := range [][]byte{{0}, {0, 0, 0, 0}, {0xFF}, {0x55, 0xAA, 0x0D}, {1}, {1, 3}, {1, 3, 2}, {1, 0x83}, {1, 3, 4, 0}, {':', '0', '1'}} {
 			s := oneMeter()
@@ -112,6 +117,7 @@ func TestH03GarbageBefore(t *testing.T) {
 }
 
 func TestH04GarbageAfter(t *testing.T) {
+	t.Parallel()
 	each(t, streams, func(t *testing.T, kind wire.Kind) {
 		s := oneMeter()
 		s.Fault = func(server.Call) server.Fault { return server.Fault{After: []byte{0, 0xFF, 1, 3, 2}} }
@@ -130,6 +136,7 @@ func echoes(modes ...wire.Echo) []wire.Echo {
 }
 
 func TestH05Echo(t *testing.T) {
+	t.Parallel()
 	each(t, streams, func(t *testing.T, kind wire.Kind) {
 		for _, mode := range echoes() {
 			m := meter()
@@ -150,6 +157,7 @@ func TestH05Echo(t *testing.T) {
 }
 
 func TestH06EchoOfAWriteFromADeadUnit(t *testing.T) {
+	t.Parallel()
 	requests := []wire.Request{
 		write(190, 77),
 		{Unit: 1, Function: 5, Address: 3, Data: []byte{0xFF, 0}},
@@ -181,6 +189,7 @@ func TestH06EchoOfAWriteFromADeadUnit(t *testing.T) {
 }
 
 func TestH07PartialEchoAndNoise(t *testing.T) {
+	t.Parallel()
 	each(t, streams, func(t *testing.T, kind wire.Kind) {
 		for _, mode := range echoes(wire.EchoAuto, wire.EchoOn, wire.EchoOff) {
 			s := oneMeter()
@@ -199,13 +208,14 @@ func TestH07PartialEchoAndNoise(t *testing.T) {
 }
 
 func TestH08AnotherUnitsReply(t *testing.T) {
+	t.Parallel()
 	each(t, streams, func(t *testing.T, kind wire.Kind) {
 		foreign := encode(t, kind, 2, 3, 2, 0xDE, 0xAD)
 		t.Run("alone", func(t *testing.T) {
 			s := oneMeter()
 			s.Fault = nth(server.Fault{Edit: func(a *server.Answer) { a.Unit = 2 }}, 1)
 			l := serve(t, kind, s)
-			_, err := do(t, l, short(read(0, 1)))
+			_, err := do(t, l, brief(read(0, 1)))
 			if !errors.Is(err, wire.ErrTimeout) || !strings.Contains(err.Error(), "unit 2") {
 				t.Errorf("got %v", err)
 			}
@@ -220,6 +230,7 @@ func TestH08AnotherUnitsReply(t *testing.T) {
 }
 
 func TestH09AnotherFunctionsReply(t *testing.T) {
+	t.Parallel()
 	each(t, kinds, func(t *testing.T, kind wire.Kind) {
 		s := oneMeter()
 		s.Fault = nth(server.Fault{Edit: func(a *server.Answer) { a.Function = 4 }}, 1)
@@ -234,11 +245,12 @@ func TestH09AnotherFunctionsReply(t *testing.T) {
 }
 
 func TestH10Truncated(t *testing.T) {
+	t.Parallel()
 	each(t, kinds, func(t *testing.T, kind wire.Kind) {
 		s := oneMeter()
 		s.Fault = nth(server.Fault{Frame: server.Cut(8)}, 1)
 		l := serve(t, kind, s)
-		_, err := do(t, l, short(read(0, 3)))
+		_, err := do(t, l, brief(read(0, 3)))
 		if !errors.Is(err, wire.ErrTimeout) || !strings.Contains(err.Error(), "8 ") {
 			t.Errorf("got %v, want a time-out with the byte count", err)
 		}
@@ -247,11 +259,12 @@ func TestH10Truncated(t *testing.T) {
 }
 
 func TestH11WrongCheckSum(t *testing.T) {
+	t.Parallel()
 	each(t, streams, func(t *testing.T, kind wire.Kind) {
 		s := oneMeter()
 		s.Fault = nth(server.Fault{Frame: server.Corrupt}, 1)
 		l := serve(t, kind, s)
-		if _, err := do(t, l, short(read(0, 3))); !errors.Is(err, wire.ErrCRC) || wire.Reason(err) != "crc" {
+		if _, err := do(t, l, brief(read(0, 3))); !errors.Is(err, wire.ErrCRC) || wire.Reason(err) != "crc" {
 			t.Errorf("got %v", err)
 		}
 		if n := l.Stats().CRC; n != 1 {
@@ -263,6 +276,7 @@ func TestH11WrongCheckSum(t *testing.T) {
 
 // TestH11EveryBit flips each bit of a frame in turn.
 func TestH11EveryBit(t *testing.T) {
+	t.Parallel()
 	each(t, streams, func(t *testing.T, kind wire.Kind) {
 		s := oneMeter()
 		bit := 0
@@ -283,6 +297,7 @@ func TestH11EveryBit(t *testing.T) {
 }
 
 func TestH12OtherByteCount(t *testing.T) {
+	t.Parallel()
 	each(t, kinds, func(t *testing.T, kind wire.Kind) {
 		for name, data := range map[string][]byte{"more": {4, 1, 2, 3, 4}, "fewer": {0}, "odd": {3, 1, 2, 3}} {
 			s := oneMeter()
@@ -299,6 +314,7 @@ func TestH12OtherByteCount(t *testing.T) {
 }
 
 func TestH13ByteCountBeyondTheFrame(t *testing.T) {
+	t.Parallel()
 	each(t, kinds, func(t *testing.T, kind wire.Kind) {
 		s := oneMeter()
 		s.Fault = func(c server.Call) server.Fault {
@@ -310,7 +326,7 @@ func TestH13ByteCountBeyondTheFrame(t *testing.T) {
 		}
 		s.Identity = [3]string{"", "name", ""}
 		l := serve(t, kind, s)
-		if _, err := do(t, l, short(read(0, 5))); err == nil {
+		if _, err := do(t, l, brief(read(0, 5))); err == nil {
 			t.Error("accepted")
 		}
 		mustRead(t, l, 0, 5)
@@ -329,6 +345,7 @@ func TestH13ByteCountBeyondTheFrame(t *testing.T) {
 }
 
 func TestH14SplitException(t *testing.T) {
+	t.Parallel()
 	each(t, kinds, func(t *testing.T, kind wire.Kind) {
 		s := oneMeter()
 		s.Fault = func(server.Call) server.Fault {
@@ -344,6 +361,7 @@ func TestH14SplitException(t *testing.T) {
 }
 
 func TestH35FasterThanTheSilence(t *testing.T) {
+	t.Parallel()
 	each(t, []wire.Kind{wire.RTU}, func(t *testing.T, kind wire.Kind) {
 		l := serve(t, kind, oneMeter(), func(c *wire.Config) { c.Baud = 1200 }) // t3.5 = 29 ms
 		for n := range uint16(3) {
@@ -353,6 +371,7 @@ func TestH35FasterThanTheSilence(t *testing.T) {
 }
 
 func TestH36GapsInsideAFrame(t *testing.T) {
+	t.Parallel()
 	each(t, kinds, func(t *testing.T, kind wire.Kind) {
 		s := oneMeter()
 		s.Fault = func(server.Call) server.Fault { return server.Fault{Chunk: 4, Pause: 40 * time.Millisecond} }
@@ -362,6 +381,7 @@ func TestH36GapsInsideAFrame(t *testing.T) {
 }
 
 func TestH37FTDIChunks(t *testing.T) {
+	t.Parallel()
 	each(t, kinds, func(t *testing.T, kind wire.Kind) {
 		s := oneMeter()
 		s.Pace = server.Pace{Chunk: 62, Every: 16 * time.Millisecond}
@@ -372,6 +392,7 @@ func TestH37FTDIChunks(t *testing.T) {
 }
 
 func TestH38TwoUnitsWithOneAddress(t *testing.T) {
+	t.Parallel()
 	each(t, streams, func(t *testing.T, kind wire.Kind) {
 		s := oneMeter()
 		s.Fault = func(server.Call) server.Fault {
@@ -383,7 +404,7 @@ func TestH38TwoUnitsWithOneAddress(t *testing.T) {
 			}}
 		}
 		l := serve(t, kind, s)
-		_, err := do(t, l, short(read(0, 4)))
+		_, err := do(t, l, brief(read(0, 4)))
 		if !errors.Is(err, wire.ErrCRC) || !strings.Contains(err.Error(), "two devices with one address") {
 			t.Errorf("got %v", err)
 		}
@@ -394,13 +415,14 @@ func TestH38TwoUnitsWithOneAddress(t *testing.T) {
 }
 
 func TestH39OnlyZeros(t *testing.T) {
+	t.Parallel()
 	each(t, streams, func(t *testing.T, kind wire.Kind) {
 		s := oneMeter()
 		s.Fault = func(server.Call) server.Fault {
 			return server.Fault{Frame: func([]byte) []byte { return []byte("\x00\x00\xFF\x00\x00\x00\xFF\x00\x00\x00\x00\x00") }}
 		}
 		l := serve(t, kind, s)
-		_, err := do(t, l, short(read(0, 4)))
+		_, err := do(t, l, brief(read(0, 4)))
 		if !errors.Is(err, wire.ErrCRC) || !strings.Contains(err.Error(), "wrong speed or parity") {
 			t.Errorf("got %v", err)
 		}
@@ -411,6 +433,7 @@ func TestH39OnlyZeros(t *testing.T) {
 }
 
 func TestH40Broadcast(t *testing.T) {
+	t.Parallel()
 	each(t, streams, func(t *testing.T, kind wire.Kind) {
 		for _, echo := range []bool{false, true} {
 			a, b := meter(), meter()

@@ -14,6 +14,7 @@ import (
 )
 
 func TestH41PortVanishes(t *testing.T) {
+	t.Parallel()
 	for _, when := range []string{"while reading", "while idle"} {
 		t.Run(when, func(t *testing.T) {
 			plug := porttest.NewPlug(t)
@@ -56,6 +57,7 @@ func TestH41PortVanishes(t *testing.T) {
 }
 
 func TestH43PortBusy(t *testing.T) {
+	t.Parallel()
 	dev := porttest.New(t)
 	holder, err := port.Open(port.Config{Path: dev.Path()})
 	if err != nil {
@@ -73,6 +75,7 @@ func TestH43PortBusy(t *testing.T) {
 }
 
 func TestH44WriteBlocks(t *testing.T) {
+	t.Parallel()
 	near, far := net.Pipe() // takes nothing, for nobody reads
 	defer far.Close()
 	l := newLine(t, wire.Config{Kind: wire.RTU, Timeout: 50 * time.Millisecond, LateGuard: time.Millisecond,
@@ -84,6 +87,7 @@ func TestH44WriteBlocks(t *testing.T) {
 }
 
 func TestH44ShutdownIsNotHeldUp(t *testing.T) {
+	t.Parallel()
 	near, far := net.Pipe()
 	defer far.Close()
 	opened := make(chan struct{})
@@ -109,6 +113,7 @@ func TestH44ShutdownIsNotHeldUp(t *testing.T) {
 
 // TestNoise is a line on which something talks all the time.
 func TestNoise(t *testing.T) {
+	t.Parallel()
 	dev := porttest.New(t)
 	run(t, func(ctx context.Context) error {
 		for ctx.Err() == nil {

@@ -25,6 +25,7 @@ func older(frame []byte) []byte {
 }
 
 func TestH19OlderTransaction(t *testing.T) {
+	t.Parallel()
 	each(t, onTCP, func(t *testing.T, kind wire.Kind) {
 		s := oneMeter()
 		s.Fault = func(server.Call) server.Fault { return server.Fault{Frame: older} }
@@ -39,6 +40,7 @@ func TestH19OlderTransaction(t *testing.T) {
 }
 
 func TestH20TransactionAlwaysZero(t *testing.T) {
+	t.Parallel()
 	each(t, onTCP, func(t *testing.T, kind wire.Kind) {
 		s := oneMeter()
 		s.Fault = func(c server.Call) server.Fault {
@@ -62,6 +64,7 @@ func TestH20TransactionAlwaysZero(t *testing.T) {
 }
 
 func TestH21OtherUnitInTheAnswer(t *testing.T) {
+	t.Parallel()
 	each(t, onTCP, func(t *testing.T, kind wire.Kind) {
 		for _, unit := range []byte{0, 255} {
 			s := oneMeter()
@@ -76,6 +79,7 @@ func TestH21OtherUnitInTheAnswer(t *testing.T) {
 }
 
 func TestH22ByteByByte(t *testing.T) {
+	t.Parallel()
 	each(t, kinds, func(t *testing.T, kind wire.Kind) {
 		s := oneMeter()
 		s.Fault = func(server.Call) server.Fault { return server.Fault{Chunk: 1, Pause: time.Millisecond} }
@@ -86,6 +90,7 @@ func TestH22ByteByByte(t *testing.T) {
 }
 
 func TestH23TwoAnswersInOneSegment(t *testing.T) {
+	t.Parallel()
 	each(t, onTCP, func(t *testing.T, kind wire.Kind) {
 		s := oneMeter()
 		var held []byte
@@ -129,16 +134,19 @@ func header(t *testing.T, change func(frame []byte)) {
 }
 
 func TestH24LengthField(t *testing.T) {
+	t.Parallel()
 	for _, length := range []uint16{0, 1, 2, 255, 65535} {
 		header(t, func(f []byte) { f[4], f[5] = byte(length>>8), byte(length) })
 	}
 }
 
 func TestH25ProtocolNotZero(t *testing.T) {
+	t.Parallel()
 	header(t, func(f []byte) { f[3] = 1 })
 }
 
 func TestH26HalfOpen(t *testing.T) {
+	t.Parallel()
 	each(t, []wire.Kind{wire.TCP}, func(t *testing.T, kind wire.Kind) {
 		s := oneMeter()
 		s.Fault = nth(server.Fault{Drop: true}, 2, 3)
@@ -176,6 +184,7 @@ func door(t *testing.T, handle func(n int, c net.Conn)) string {
 }
 
 func TestH27ClosesAtOnce(t *testing.T) {
+	t.Parallel()
 	each(t, []wire.Kind{wire.TCP, wire.RTUOverTCP}, func(t *testing.T, kind wire.Kind) {
 		var accepted atomic.Int64
 		addr := door(t, func(_ int, c net.Conn) { accepted.Add(1); c.Close() })
@@ -204,6 +213,7 @@ func TestH27ClosesAtOnce(t *testing.T) {
 }
 
 func TestH28NeedsAPauseAfterConnect(t *testing.T) {
+	t.Parallel()
 	each(t, []wire.Kind{wire.TCP}, func(t *testing.T, kind wire.Kind) {
 		start := time.Now()
 		s := oneMeter()
@@ -225,6 +235,7 @@ func TestH28NeedsAPauseAfterConnect(t *testing.T) {
 }
 
 func TestH29ResetInsideAnAnswer(t *testing.T) {
+	t.Parallel()
 	each(t, []wire.Kind{wire.TCP, wire.RTUOverTCP}, func(t *testing.T, kind wire.Kind) {
 		s := oneMeter()
 		var writes atomic.Int64
@@ -256,6 +267,7 @@ func TestH29ResetInsideAnAnswer(t *testing.T) {
 // TestConnectionDiesWhileIdle closes the connection between requests: reads
 // and writes must both go through, because that shows before they are sent.
 func TestConnectionDiesWhileIdle(t *testing.T) {
+	t.Parallel()
 	each(t, []wire.Kind{wire.TCP, wire.RTUOverTCP}, func(t *testing.T, kind wire.Kind) {
 		m := meter()
 		s := &server.Server{Units: map[byte]server.Bank{1: m}}
@@ -265,9 +277,11 @@ func TestConnectionDiesWhileIdle(t *testing.T) {
 			mustRead(t, l, n, 1)
 			time.Sleep(10 * time.Millisecond) // lets the close arrive; without it a read is repeated instead
 		}
-		if _, err := do(t, l, write(190, 42)); err != nil {
-			t.Fatalf("write: %v", err)
-		}
+		// Should the close not have arrived yet, the write's fate is unknown and reported so.
+		waitFor(t, "a write that shows in time that the connection is gone", func() bool {
+			_, err := do(t, l, write(190, 42))
+			return err == nil
+		})
 		if m.Get(server.Holdings, 190) != 42 {
 			t.Error("not written")
 		}

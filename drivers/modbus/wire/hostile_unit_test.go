@@ -10,6 +10,7 @@ import (
 )
 
 func TestH15Busy(t *testing.T) {
+	t.Parallel()
 	each(t, kinds, func(t *testing.T, kind wire.Kind) {
 		for _, code := range []byte{wire.Acknowledge, wire.DeviceBusy} {
 			s := oneMeter()
@@ -54,6 +55,7 @@ func TestH15Busy(t *testing.T) {
 }
 
 func TestH16GatewayException(t *testing.T) {
+	t.Parallel()
 	each(t, []wire.Kind{wire.TCP}, func(t *testing.T, kind wire.Kind) {
 		s := oneMeter()
 		s.Gateway = true // answers 11 for units it does not have
@@ -75,6 +77,7 @@ func TestH16GatewayException(t *testing.T) {
 }
 
 func TestH18UnknownException(t *testing.T) {
+	t.Parallel()
 	each(t, kinds, func(t *testing.T, kind wire.Kind) {
 		for code, number := range map[byte]string{0x0D: "13", 0xE1: "225"} {
 			s := oneMeter()

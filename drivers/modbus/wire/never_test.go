@@ -52,6 +52,7 @@ func misbehave(r *rand.Rand, kind wire.Kind) server.Fault {
 // what is delivered is true: each value is the register's, each write that is
 // reported as done has been done.
 func TestNeverAWrongValue(t *testing.T) {
+	t.Parallel()
 	each(t, kinds, func(t *testing.T, kind wire.Kind) {
 		seed := rand.Uint64()
 		t.Logf("seed %d", seed)

@@ -19,6 +19,7 @@ import (
 
 // TestPeers talks to slaves of other makers, over each line they know.
 func TestPeers(t *testing.T) {
+	t.Parallel()
 	t.Run("libmodbus", func(t *testing.T) {
 		slave := buildLibmodbus(t)
 		t.Run("rtu", func(t *testing.T) {
