@@ -308,6 +308,9 @@ func (c *Cursor) Ack(ids ...uint64) {
 		c.passed++
 		c.ackLocked(id, h)
 	}
+	if b.cfg.Full == FullBlock {
+		b.roomLocked()
+	}
 }
 
 // ackLocked takes one message out of what this upstream waits for.

@@ -51,6 +51,26 @@ func (w *writer) measure() {
 	}
 }
 
+// capFile bounds queue.db whatever else goes wrong: max_size for each upstream,
+// a quarter for pages that are not full, and room to work in.
+func (w *writer) capFile() {
+	b := w.b
+	b.mu.Lock()
+	n := int64(0)
+	for _, c := range b.cursors {
+		if c != nil {
+			n++
+		}
+	}
+	b.mu.Unlock()
+	size := n*int64(b.cfg.MaxSize)*5/4 + 16<<20
+	b.db.mu.Lock()
+	defer b.db.mu.Unlock()
+	if _, err := b.db.numberLocked("PRAGMA max_page_count=" + strconv.FormatInt(size/pageSize, 10)); err != nil {
+		b.report(err)
+	}
+}
+
 // sizeText is a size as people read it.
 func sizeText(n int64) string {
 	const units = "KMGT"

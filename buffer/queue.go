@@ -407,6 +407,7 @@ func (b *Buffer) Upstreams(names []string) error {
 		if b.w.salvager == nil {
 			b.w.startSalvage()
 		}
+		b.w.capFile()
 		b.w.flush() // what cannot be stored now is stored later
 		return nil
 	})

@@ -31,14 +31,11 @@ func (c *Cursor) limitLocked() int64 {
 	return limit
 }
 
-// fullLocked reports whether the upstream's part is at its limit. Alarms may
-// go beyond it by their own share.
+// fullLocked reports whether the upstream's part is at its limit for a class.
+// Alarms are taken until they fill their own share as well.
 func (c *Cursor) fullLocked(class int) bool {
 	limit := c.limitLocked()
-	if class == 0 {
-		limit += limit * alarmShare / 100
-	}
-	return c.storedLocked() >= limit
+	return c.storedLocked() >= limit && (class != 0 || c.bytes[0] >= limit*alarmShare/100)
 }
 
 // refusesLocked reports whether a new message of class is refused by policy.
