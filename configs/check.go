@@ -9,8 +9,6 @@ import (
 	"fieldgate/drivers/modbus"
 )
 
-func steps(path string) []tree.Step { return tree.ParsePath(path) }
-
 // validator is a section that knows what is wrong with itself.
 type validator interface{ Validate(bad conf.Bad) }
 
@@ -21,7 +19,7 @@ func (l *loader) bad(prefix string) conf.Bad {
 		if l.known(p.Key) || l.opts.SkipFiles && ofThisMachine[p.Code] {
 			return
 		}
-		v, whole := l.root.find(steps(p.Key))
+		v, whole := l.root.find(tree.ParsePath(p.Key))
 		out := Problem{Code: p.Code, Key: p.Key, Text: p.Text, Help: p.Help}
 		switch {
 		case v == l.root || v.file == nil:

@@ -2,9 +2,11 @@ package configs
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"fieldgate/configs/conf"
+	"fieldgate/configs/tree"
 )
 
 // checkVersion refuses a file that was written for another program.
@@ -95,7 +97,7 @@ func (l *loader) reported(key string) bool {
 
 // whereIs names the place of a key in words: file:line.
 func (l *loader) whereIs(path string) string {
-	v, _ := l.root.find(steps(path))
+	v, _ := l.root.find(tree.ParsePath(path))
 	if v == l.root || v.file == nil {
 		return path
 	}
@@ -116,7 +118,7 @@ func (l *loader) checkBusNames() {
 	used, lost := map[string]bool{}, false
 	for i, d := range l.file.Device {
 		used[d.Bus] = true
-		if contains(known, d.Bus) && d.Bus != "" {
+		if slices.Contains(known, d.Bus) && d.Bus != "" {
 			continue
 		}
 		lost = true
@@ -143,13 +145,4 @@ func unknownBus(name string, known []string) conf.Problem {
 		p.Help = fmt.Sprintf("add [[bus]] with name = %q and a port or tcp", name)
 	}
 	return p
-}
-
-func contains(list []string, s string) bool {
-	for _, x := range list {
-		if x == s {
-			return true
-		}
-	}
-	return false
 }

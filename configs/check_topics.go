@@ -2,6 +2,7 @@ package configs
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"fieldgate/configs/conf"
@@ -85,5 +86,5 @@ func reserved(base, topic string) bool {
 		return false
 	}
 	level, _, _ := strings.Cut(rest, "/")
-	return contains([]string{"status", "info", "health", "device", "upstream", "event", "cmd"}, level)
+	return slices.Contains([]string{"status", "info", "health", "device", "upstream", "event", "cmd"}, level)
 }

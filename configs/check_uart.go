@@ -3,6 +3,7 @@ package configs
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"fieldgate/configs/conf"
@@ -43,7 +44,7 @@ func (l *loader) consoleOn(names ...string) bool {
 	for _, word := range strings.Fields(string(line)) {
 		device, ok := strings.CutPrefix(word, "console=")
 		device, _, _ = strings.Cut(device, ",")
-		if ok && contains(names, device) {
+		if ok && slices.Contains(names, device) {
 			return true
 		}
 	}

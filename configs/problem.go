@@ -135,7 +135,7 @@ func (l *loader) finish() {
 		p.Text, p.Help = l.scrub(p.Text), l.scrub(p.Help)
 	}
 	slices.SortStableFunc(r.Problems, func(a, b Problem) int {
-		if d := cmp.Compare(place0(a), place0(b)); d != 0 {
+		if d := cmp.Compare(placeless(a), placeless(b)); d != 0 {
 			return d
 		}
 		return cmp.Or(cmp.Compare(a.order, b.order), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
@@ -149,8 +149,8 @@ func (l *loader) finish() {
 	}
 }
 
-// place0 sorts problems without a line behind the others.
-func place0(p Problem) int {
+// placeless sorts problems without a line behind the others.
+func placeless(p Problem) int {
 	if p.Line == 0 {
 		return 1
 	}
