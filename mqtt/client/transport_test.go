@@ -386,3 +386,21 @@ func TestSOCKSProxy(t *testing.T) {
 		s.Wait()
 	}
 }
+
+// A WebSocket whose server neither reads nor closes holds nobody up.
+func TestWebSocketDead(t *testing.T) {
+	noLeak(t)
+	stop := make(chan struct{})
+	s := webSocketServer(t, []string{"mqtt"}, 4096, func(p *mqtttest.Peer) {
+		p.Accept(nil)
+		<-stop
+	})
+	s.Start()
+	c := mustDial(t, Config{URL: "ws" + strings.TrimPrefix(s.URL, "http") + "/mqtt"})
+	closed := make(chan error, 1)
+	go func() { closed <- c.Close() }()
+	if err := within(t, "close", closed); err != nil {
+		t.Error(err)
+	}
+	close(stop)
+}

@@ -46,8 +46,11 @@ type wsConn struct {
 // CloseWrite says goodbye: the peer answers with a close of its own.
 func (c *wsConn) CloseWrite() error { return c.ws.Close(websocket.StatusNormalClosure, "") }
 
-// Close closes at once.
-func (c *wsConn) Close() error { return c.ws.CloseNow() }
+// Close closes at once, and ends a CloseWrite that waits for the peer.
+func (c *wsConn) Close() error {
+	_ = c.raw.Close()
+	return c.ws.CloseNow()
+}
 
 func (c *wsConn) LocalAddr() net.Addr                { return c.raw.LocalAddr() }
 func (c *wsConn) RemoteAddr() net.Addr               { return c.raw.RemoteAddr() }
