@@ -111,7 +111,7 @@ func (b *Bridge) Kick() {
 func (b *Bridge) Run(ctx context.Context) error {
 	b.publishStatus("offline") // a retained "online" of an earlier run is not true any more
 	if b.cfg.Disabled {
-		b.setState(StateStopped, "disabled", "")
+		b.setState(StateDisabled, "disabled", "")
 		<-ctx.Done()
 		return nil
 	}
@@ -251,6 +251,18 @@ func (b *Bridge) expired(m *mqtt.Message) bool {
 	}
 	age, known := b.age(m.Stamp)
 	return known && age > time.Duration(m.Props.MessageExpiry)*time.Second
+}
+
+// wearExpiry takes the time in the queue off the message's expiry, as a server
+// does [MQTT-3.3.2-6].
+func (b *Bridge) wearExpiry(m *mqtt.Message, stamp clock.Stamp) {
+	if m.Props == nil || !m.Props.HasExpiry || stamp.IsZero() {
+		return
+	}
+	if age, known := b.age(stamp); known && age > 0 {
+		left := time.Duration(m.Props.MessageExpiry)*time.Second - age
+		m.Props.MessageExpiry = uint32(max(1, left.Round(time.Second)/time.Second))
+	}
 }
 
 // age is the time since a stamp. A stamp of an earlier boot has a known age

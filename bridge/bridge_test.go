@@ -170,7 +170,7 @@ func TestRunDisabled(t *testing.T) {
 		d := &dialer{}
 		stop := w.runBridge(t, d)
 		time.Sleep(time.Minute)
-		if s := w.Stats(); d.attempts() != 0 || s.State != StateStopped || s.Reason != "disabled" {
+		if s := w.Stats(); d.attempts() != 0 || s.State != StateDisabled || s.Reason != "disabled" {
 			t.Errorf("%d attempts, %+v", d.attempts(), s)
 		}
 		stop()
@@ -316,7 +316,8 @@ func TestHub(t *testing.T) {
 	b.queue = bitQueue{b.q, 2}
 	store := &fakeStore{}
 	h := &Hub{queue: store}
-	h.Set([]*Bridge{a.Bridge, b.Bridge})
+	off := newWorld(t, Config{Name: "off", URL: "mqtt://h", Disabled: true})
+	h.Set([]*Bridge{a.Bridge, b.Bridge, off.Bridge})
 	msgs := []mqtt.Message{
 		value(1),                                // a
 		{Topic: "acme/alarm/fire", QoS: 1},      // b, durable

@@ -147,3 +147,20 @@ func TestCameRound(t *testing.T) {
 		}
 	}
 }
+
+// FuzzSentAt reads the age of a command out of any payload.
+func FuzzSentAt(f *testing.F) {
+	f.Add([]byte(`{"value":72.5,"ts":1767225600123}`))
+	f.Add([]byte(`{"ts":"2026-01-01T00:00:00Z"}`))
+	f.Add([]byte(`{"ts":-1e308}`))
+	f.Add([]byte(" {"))
+	f.Fuzz(func(t *testing.T, payload []byte) {
+		c := &command{maxAge: time.Minute}
+		now := time.UnixMilli(1767225600000)
+		sent, ok := sentAt(payload)
+		r := c.check(&mqtt.Message{Payload: payload}, now, true)
+		if fresh := !ok || now.Sub(sent).Abs() <= time.Minute; fresh != (r == nil) {
+			t.Fatalf("sent at %v (%v), but %+v", sent, ok, r)
+		}
+	})
+}

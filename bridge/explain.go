@@ -190,6 +190,11 @@ func explainNet(err error, c Config) (reason, bool) {
 	switch {
 	case closed && step == "TLS":
 		return reason{text: "TLS: the upstream breaks the handshake off", hint: "the port may not speak TLS: use mqtt:// or ws://, or the upstream's TLS port (8883)"}, true
+	case closed && step == "MQTT" && c.TLS.CertFile == "" && c.encrypted():
+		// With TLS 1.3 the refusal of a missing certificate comes after our
+		// handshake, and the reset that follows may be seen first.
+		return reason{text: "MQTT: the upstream closed the connection without an answer",
+			hint: "it may want a client certificate (tls.cert_file and tls.key_file); check client_id and login too"}, true
 	case errors.As(err, &dns) && dns.IsNotFound:
 		return reason{text: fmt.Sprintf("DNS: there is no host %q", dns.Name), hint: "check the address and the name server"}, true
 	case errors.As(err, &dns):

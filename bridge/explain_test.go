@@ -42,6 +42,8 @@ func TestExplain(t *testing.T) {
 		{dial(client.StepTCP, os.ErrDeadlineExceeded), Config{}, "TCP: no answer in time|do this", normalPace},
 		{dial(client.StepMQTT, context.DeadlineExceeded), Config{}, "MQTT: no answer in time|do this", normalPace},
 		{dial(client.StepMQTT, io.EOF), Config{}, "the upstream closed the connection|do this", normalPace},
+		{dial(client.StepMQTT, syscall.ECONNRESET), Config{URL: "mqtts://h"}, "MQTT: the upstream closed the connection without an answer|it may want a client certificate (tls.cert_file and tls.key_file); check client_id and login too", normalPace},
+		{errors.New("remote error: tls: certificate required"), Config{URL: "mqtts://h"}, "TLS: the upstream refuses the handshake: certificate required|the upstream wants a client certificate: write tls.cert_file and tls.key_file", busyPace},
 		{dial(client.StepTLS, io.EOF), Config{}, "TLS: the upstream breaks the handshake off|the port may not speak TLS: use mqtt:// or ws://, or the upstream's TLS port (8883)", normalPace},
 		{dial(client.StepTLS, tls.RecordHeaderError{Msg: "x"}), Config{}, "TLS: this port does not speak TLS|use mqtt:// or ws://, or the upstream's TLS port (8883)", normalPace},
 		{fmt.Errorf("read: %w", client.ErrPeerDead), Config{}, "read: the broker does not answer keep-alive pings|", normalPace},

@@ -88,5 +88,5 @@ func (s *sender) closedByPeer() bool {
 
 // keepAside is a message on its way into the quarantine.
 func keepAside(e buffer.Entry, bit uint64) buffer.Item {
-	return buffer.Item{Message: e.Message, Targets: bit, Priority: buffer.Bulk}
+	return buffer.Item{Message: e.Message, Targets: bit, Priority: buffer.Bulk, Durable: true}
 }

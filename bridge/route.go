@@ -34,6 +34,8 @@ type route struct {
 	compress string
 	priority buffer.Priority
 	reply    bool // carries results: the Response Topic has been used up
+
+	nearState bool // some message may become the topic of the gateway's state at the upstream
 }
 
 // batchLimits say when a batch is full.

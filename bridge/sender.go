@@ -382,6 +382,7 @@ func (s *sender) publish(ctx context.Context, p *parcel, now time.Time) error {
 		s.aside(p, "encode: "+err.Error())
 		return nil
 	}
+	s.b.wearExpiry(&msg, p.entries[0].Message.Stamp)
 	s.fit(&msg)
 	if err := mqtt.CheckTopic(msg.Topic); err != nil {
 		s.aside(p, fmt.Sprintf("topic %q: %v", msg.Topic, err))

@@ -496,6 +496,9 @@ func TestExpiredAndUnrouted(t *testing.T) {
 		old.Props = &mqtt.Properties{HasExpiry: true, MessageExpiry: 60}
 		w.q.add(old, buffer.Normal)
 		w.q.add(mqtt.Message{Topic: "elsewhere"}, buffer.Normal)
+		aging := old
+		aging.Payload, aging.Props = []byte("aging"), &mqtt.Properties{HasExpiry: true, MessageExpiry: 600}
+		w.q.add(aging, buffer.Normal)
 		w.q.add(mqtt.Message{Topic: "fieldgate/gw/event", Kind: mqtt.KindEvent, Payload: []byte("gap")}, buffer.Alarm)
 		time.Sleep(2 * time.Minute)
 		c := newFakeConn(time.Millisecond)
@@ -505,8 +508,11 @@ func TestExpiredAndUnrouted(t *testing.T) {
 		if s := w.Stats(); s.Expired != 1 || s.Unrouted != 1 || w.q.left() != 0 {
 			t.Errorf("expired %d, unrouted %d, %d left", s.Expired, s.Unrouted, w.q.left())
 		}
-		if got := c.payloads(); !slices.Equal(got, []string{"gap"}) {
-			t.Errorf("published %q; the queue's own record has no route and must go all the same", got)
+		if got := c.payloads(); !slices.Equal(got, []string{"gap", "aging"}) {
+			t.Fatalf("published %q; the queue's own record has no route and must go all the same", got)
+		}
+		if left := c.published[1].Props.MessageExpiry; left != 480 {
+			t.Errorf("after two minutes of ten the expiry is %d s", left)
 		}
 	})
 }

@@ -55,6 +55,16 @@ func (c Config) urls() []string {
 	return append(all, c.URLs...)
 }
 
+// encrypted reports whether some address speaks TLS.
+func (c Config) encrypted() bool {
+	for _, text := range c.urls() {
+		if u, err := parseURL(text); err == nil && secure(u) {
+			return true
+		}
+	}
+	return false
+}
+
 // parseURL reads an address and puts the scheme's port in.
 func parseURL(text string) (*url.URL, error) {
 	u, err := url.Parse(text)
@@ -151,6 +161,7 @@ func (s *settings) compileMaps(c Config, o compileOptions) error {
 		if err != nil {
 			return fmt.Errorf("upstream %s: route[%d]: %w", s.name, i, err)
 		}
+		compiled.nearState = s.stateTopic != "" && overlap(compiled.target.filter(compiled.from), s.stateTopic)
 		s.routes = append(s.routes, compiled)
 	}
 	for i, cmd := range c.Command {

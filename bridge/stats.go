@@ -15,8 +15,9 @@ import (
 //	          v                                            │
 //	waiting ──pause over, Kick──> connecting ──CONNACK──> online
 //	   ^                              │
-//	   └──────────── failed ──────────┘            stopped: Run has returned, or disabled
+//	   └──────────── failed ──────────┘            stopped: Run has returned
 const (
+	StateDisabled   = "disabled"
 	StateStopped    = "stopped"
 	StateConnecting = "connecting"
 	StateOnline     = "online"

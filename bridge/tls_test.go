@@ -149,7 +149,7 @@ func TestTLSWithoutClientCertificate(t *testing.T) {
 	r := newRig(t, Config{URL: "mqtts://" + m.addr, TLS: TLS{CAFile: ca.file}})
 	r.run()
 	until(t, "a reason", func() bool { return r.Stats().State == StateWaiting })
-	if s := r.Stats(); !strings.Contains(s.Reason, "certificate required") || !strings.Contains(s.Hint, "write tls.cert_file and tls.key_file") {
+	if s := r.Stats(); !strings.Contains(s.Hint, "want") || !strings.Contains(s.Hint, "a client certificate") || !strings.Contains(s.Hint, "tls.cert_file and tls.key_file") {
 		t.Errorf("reason %q, hint %q", s.Reason, s.Hint)
 	}
 }

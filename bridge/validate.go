@@ -79,19 +79,17 @@ func (c Config) validateLogin(bad conf.Bad) {
 		bad(conf.Problem{Key: "tls.insecure", Code: "W0802", Text: "any certificate is accepted: whoever sits on the way can read and change everything",
 			Help: "put the upstream's CA in tls.ca_file instead"})
 	}
-	encrypted := false
 	for _, text := range c.urls() {
 		u, err := parseURL(text)
 		if err != nil {
 			continue
 		}
-		encrypted = encrypted || u.Scheme == "mqtts" || u.Scheme == "wss"
 		if secret && (u.Scheme == "mqtt" || u.Scheme == "ws") && !loopback(u.Hostname()) {
 			bad(conf.Problem{Key: "url", Code: "W0803", Text: fmt.Sprintf("the password goes to %s unencrypted", u.Host), Help: "use mqtts or wss", Part: text})
 		}
 	}
 	t := c.TLS
-	if len(c.urls()) > 0 && !encrypted && (t.CAFile != "" || t.CertFile != "" || t.KeyFile != "" || t.ServerName != "" || len(t.ALPN) > 0) {
+	if len(c.urls()) > 0 && !c.encrypted() && (t.CAFile != "" || t.CertFile != "" || t.KeyFile != "" || t.ServerName != "" || len(t.ALPN) > 0) {
 		bad(conf.Problem{Key: "tls", Code: "W0807", Text: "tls is set, but no address is mqtts or wss", Help: "write mqtts:// or leave tls out"})
 	}
 }

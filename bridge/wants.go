@@ -11,7 +11,7 @@ import (
 // from many goroutines at once, and quickly: the first route that takes the
 // message decides.
 func (b *Bridge) wants(m *mqtt.Message) wish {
-	if m.Origin == b.origin {
+	if m.Origin == b.origin || b.cfg.Disabled {
 		return wish{}
 	}
 	if isReply(m.Topic, b.opts.Base) {
@@ -51,7 +51,7 @@ func (b *Bridge) routeOf(m *mqtt.Message) *route {
 		if !ok {
 			continue
 		}
-		if r.topic(m) == b.s.stateTopic {
+		if r.nearState && r.topic(m) == b.s.stateTopic {
 			return nil // this topic at the upstream is the bridge's own
 		}
 		return r

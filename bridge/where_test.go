@@ -97,3 +97,28 @@ func TestWhereFails(t *testing.T) {
 		t.Errorf("true: %v, %v", got, err)
 	}
 }
+
+// FuzzWhere looks for a condition or a message that ends the process.
+func FuzzWhere(f *testing.F) {
+	f.Add("value > 80 or quality != 'good'", `{"value":81}`, "81")
+	f.Add("payload.a.b[0] < 1", `{"a":{"b":[0]}}`, "null")
+	f.Add("all(payload.x, # > 1)", `{"x":[2,3]}`, `"x"`)
+	f.Add("value[1:3] >= topic", "bare", "true")
+	f.Fuzz(func(t *testing.T, text, payload, value string) {
+		if len(text) > 200 || strings.Contains(text, "repeat") {
+			return
+		}
+		w, err := compileWhere(text)
+		if err != nil {
+			if strings.Contains(err.Error(), "\n") {
+				t.Fatalf("more than a line: %q", err)
+			}
+			return
+		}
+		for _, s := range []*mqtt.Sample{nil, {Device: "d", Tag: "t", Value: value}} {
+			if ok, err := w.match(&mqtt.Message{Topic: "a", Payload: []byte(payload), Sample: s}, testWall); ok && err != nil {
+				t.Fatalf("true and %v", err)
+			}
+		}
+	})
+}
