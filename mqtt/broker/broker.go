@@ -278,7 +278,7 @@ func (b *Broker) Addr(name string) net.Addr {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, l := range b.listeners {
-		if l.name == name && l.ln != nil {
+		if l.name() == name && l.ln != nil {
 			return l.ln.Addr()
 		}
 	}

@@ -1,9 +1,6 @@
 package broker
 
-import (
-	"context"
-	"time"
-)
+import "time"
 
 // bucket limits a rate. The zero bucket is full. It is for one goroutine or lock.
 type bucket struct {
@@ -22,8 +19,8 @@ func (k *bucket) take(rate, n int, now time.Time) time.Duration {
 	return 0
 }
 
-// wait takes n and waits as take says; rate 0 is no limit.
-func (k *bucket) wait(ctx context.Context, rate, n int) {
+// wait takes n and waits as take says, unless stopped; rate 0 is no limit.
+func (k *bucket) wait(stopped <-chan struct{}, rate, n int) {
 	if rate <= 0 || n == 0 {
 		return
 	}
@@ -32,7 +29,7 @@ func (k *bucket) wait(ctx context.Context, rate, n int) {
 		defer t.Stop()
 		select {
 		case <-t.C:
-		case <-ctx.Done():
+		case <-stopped:
 		}
 	}
 }

@@ -27,6 +27,7 @@ type conn struct {
 	nc       net.Conn
 	base     net.Conn        // as accepted, beneath TLS and WebSocket
 	raw      syscall.RawConn // plain TCP and Unix sockets, else nil
+	ws       bool            // WebSocket
 	s        *session        // set once, when CONNECT is accepted
 	in       input
 	version  mqtt.Version
@@ -55,6 +56,8 @@ type conn struct {
 	writing   bool          // somebody is sending, and will look at out again
 	flushDue  bool          // a batch will call flush
 	flushed   chan struct{} // the same, until it is closed
+	sent      tally         // deliveries, since flush last reported them
+	sentMsgs  uint64
 	maxPacket int
 	maxOut    int
 	window    int // deliveries that may be unacknowledged
@@ -66,10 +69,7 @@ type conn struct {
 	ended      atomic.Bool   // kick was called: stop handling what comes
 	stopped    chan struct{} // closed with it
 	done       chan struct{} // closed when the connection is detached
-	sentMsgs   atomic.Uint64
-	sentBytes  atomic.Uint64
 	recvMsgs   atomic.Uint64
-	recvBytes  atomic.Uint64
 	writesDone chan struct{} // closed when what was appended before kick has gone out
 }
 
@@ -83,6 +83,8 @@ func newConn(b *Broker, l *listener, nc net.Conn) *conn {
 		c.raw, _ = t.SyscallConn()
 	case *net.UnixConn:
 		c.raw, _ = t.SyscallConn()
+	case *wsConn:
+		c.ws = true
 	}
 	c.in.init(c)
 	return c
@@ -132,7 +134,7 @@ func (c *conn) loop(ctx context.Context) error {
 		case late && c.keep > 0 && time.Since(c.last) >= c.keep:
 			c.kick(mqtt.KeepAliveTimeout, "")
 			return mqtt.KeepAliveTimeout
-		case late && !c.l.websocket():
+		case late && !c.ws:
 			continue
 		case err != nil:
 			return err
@@ -148,7 +150,7 @@ func (c *conn) loop(ctx context.Context) error {
 // more than handling a packet does. On WebSocket its passing ends the
 // connection, so there it is moved each time.
 func (c *conn) setDeadline(late bool) error {
-	if c.keep == 0 && !late || !late && !c.l.websocket() {
+	if c.keep == 0 && !late || !late && !c.ws {
 		return nil
 	}
 	until := time.Time{}
@@ -184,9 +186,8 @@ func (c *conn) handleAll(ctx context.Context) error {
 	}
 	if packets > 0 {
 		c.last = time.Now()
-		n := c.in.takeCount()
-		c.recvBytes.Add(n)
-		c.b.stats.bytesReceived.Add(n)
+		c.b.stats.bytesReceived.Add(c.in.takeCount())
+		c.b.stats.messagesReceived.Add(uint64(packets))
 	}
 	bt.finish(ctx)
 	if c.wantFill {
@@ -204,13 +205,12 @@ func (c *conn) handleAll(ctx context.Context) error {
 		return errUnacked
 	}
 	c.storeBroken = false
-	c.rate.wait(ctx, c.l.maxRate(), packets)
+	c.rate.wait(c.stopped, c.l.maxRate(), packets)
 	return c.waitHeld(ctx)
 }
 
 // handle handles one packet.
 func (c *conn) handle(ctx context.Context, header byte, body []byte) error {
-	c.b.stats.messagesReceived.Add(1)
 	if packet.TypeOf(header) == packet.TypePublish {
 		return c.onPublish(header, body)
 	}

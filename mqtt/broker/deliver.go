@@ -111,7 +111,7 @@ func (c *conn) sendNowLocked(p *publish, ids []uint32, qos mqtt.QoS, id uint16, 
 		return false
 	}
 	c.outLocked().b = f.put(c.out.b, id)
-	c.countOutLocked(len(f.b), len(p.payload))
+	c.countOutLocked(len(p.payload))
 	return true
 }
 
@@ -143,7 +143,7 @@ func (c *conn) appendLocked(out *packet.Publish) bool {
 		}
 		c.aliasOut[topic] = out.TopicAlias
 	}
-	c.countOutLocked(size, len(out.Payload))
+	c.countOutLocked(len(out.Payload))
 	return true
 }
 

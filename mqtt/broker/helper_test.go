@@ -173,8 +173,6 @@ func durable(c *packet.Connect) {
 	c.Props.SessionExpiry = 3600
 }
 
-func fresh(c *packet.Connect) { c.CleanStart = true }
-
 func (p *peer) send(packets ...packet.Packet) {
 	p.t.Helper()
 	var b []byte

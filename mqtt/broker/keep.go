@@ -36,6 +36,9 @@ func (bt *batch) retain(p *publish) {
 
 // sameMessage reports that storing m would change nothing.
 func sameMessage(old, m *mqtt.Message) bool {
+	if m.Props != nil && m.Props.HasExpiry {
+		return false // its life begins anew
+	}
 	return old != nil && old.QoS == m.QoS && bytes.Equal(old.Payload, m.Payload) && reflect.DeepEqual(old.Props, m.Props)
 }
 

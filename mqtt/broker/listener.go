@@ -17,7 +17,6 @@ import (
 // it runs; only another bind needs another socket.
 type listener struct {
 	b     *Broker
-	name  string
 	bind  string
 	local bool // loopback or Unix socket
 	cfg   atomic.Pointer[Listener]
@@ -35,7 +34,7 @@ type listener struct {
 }
 
 func newListener(b *Broker, cfg Listener, cert *certificate) *listener {
-	l := &listener{b: b, name: listenerName(cfg), bind: cfg.Bind, local: loopback(cfg.Bind), open: map[net.Conn]bool{}}
+	l := &listener{b: b, bind: cfg.Bind, local: loopback(cfg.Bind), open: map[net.Conn]bool{}}
 	l.cfg.Store(&cfg)
 	l.cert.Store(cert)
 	l.web = newWebServer(l)
@@ -63,6 +62,7 @@ func loopback(bind string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
+func (l *listener) name() string      { return listenerName(*l.cfg.Load()) }
 func (l *listener) anonymous() bool   { return l.cfg.Load().AllowAnonymous }
 func (l *listener) websocket() bool   { return l.cfg.Load().WebSocket != nil }
 func (l *listener) maxClients() int   { return l.cfg.Load().MaxClients }
@@ -160,7 +160,7 @@ func (b *Broker) startLocked(l *listener) {
 		defer b.wg.Done()
 		l.web.run()
 	}()
-	b.log.Info("listening", "listener", l.name, "address", l.ln.Addr(), "tls", l.cert.Load() != nil, "websocket", l.websocket(), "anonymous", l.anonymous())
+	b.log.Info("listening", "listener", l.name(), "address", l.ln.Addr(), "tls", l.cert.Load() != nil, "websocket", l.websocket(), "anonymous", l.anonymous())
 }
 
 // accept takes connections in until the listener is closed.
@@ -293,6 +293,6 @@ func (l *listener) logRefusedFrom(from string, err error) {
 	}
 	l.mu.Unlock()
 	if ok {
-		l.b.log.Warn("connection refused", "listener", l.name, "from", from, "cause", err)
+		l.b.log.Warn("connection refused", "listener", l.name(), "from", from, "cause", err)
 	}
 }

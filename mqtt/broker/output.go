@@ -25,11 +25,23 @@ func (c *conn) outLen() int {
 }
 
 // countOutLocked counts a PUBLISH that was appended.
-func (c *conn) countOutLocked(size, payload int) {
-	c.sentMsgs.Add(1)
-	c.b.stats.publishSent.Add(1)
-	c.b.stats.publishBytesSent.Add(uint64(payload))
-	c.b.stats.messagesSent.Add(1)
+func (c *conn) countOutLocked(payload int) {
+	c.sent.messages++
+	c.sent.bytes += uint64(payload)
+}
+
+// tally counts under a lock what is added to the broker's counters in one go.
+type tally struct{ messages, bytes uint64 }
+
+// reportLocked adds what was appended to the broker's counters.
+func (c *conn) reportLocked() {
+	if t := c.sent; t.messages > 0 {
+		c.sentMsgs += t.messages
+		c.b.stats.publishSent.Add(t.messages)
+		c.b.stats.messagesSent.Add(t.messages)
+		c.b.stats.publishBytesSent.Add(t.bytes)
+		c.sent = tally{}
+	}
 }
 
 // flush sends what has been appended. A plain socket is tried at once, in the
@@ -40,6 +52,7 @@ func (c *conn) flush() {
 	mu := &c.s.mu
 	mu.Lock()
 	c.flushDue = false
+	c.reportLocked()
 	if c.writing || c.outLen() == 0 {
 		c.finishedLocked()
 		mu.Unlock()
@@ -111,7 +124,6 @@ func (c *conn) write(buf *chunk, from int) {
 func (c *conn) wrote(buf *chunk) *chunk {
 	s := c.s
 	n := uint64(len(buf.b))
-	c.sentBytes.Add(n)
 	c.b.stats.bytesSent.Add(n)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -194,7 +206,7 @@ func (c *conn) disconnectLocked(reason mqtt.ReasonCode, text string) {
 
 // wake makes the reader return.
 func (c *conn) wake(flushed <-chan struct{}) {
-	if c.l.websocket() { // there a read deadline ends the connection, with what is still to be sent
+	if c.ws { // there a read deadline ends the connection, with what is still to be sent
 		go func() {
 			select {
 			case <-flushed:

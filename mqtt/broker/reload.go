@@ -78,7 +78,6 @@ func (b *Broker) Reload(cfg Config) error {
 	for _, l := range next {
 		l.cfg.Store(sections[l])
 		l.cert.Store(certs[l])
-		l.name = listenerName(*sections[l])
 	}
 	b.config, b.listeners = cfg, next
 	b.use(cfg, access)
@@ -89,7 +88,7 @@ func (b *Broker) Reload(cfg Config) error {
 	}
 	for _, l := range old {
 		l.close()
-		b.log.Info("listener closed", "listener", l.name)
+		b.log.Info("listener closed", "listener", l.name())
 	}
 	go b.sendAway(old)
 	return nil
@@ -97,12 +96,7 @@ func (b *Broker) Reload(cfg Config) error {
 
 // sendAway ends the connections that a new configuration has no place for.
 func (b *Broker) sendAway(gone map[string]*listener) {
-	b.mu.Lock()
-	sessions := make([]*session, 0, len(b.sessions))
-	for _, s := range b.sessions {
-		sessions = append(sessions, s)
-	}
-	b.mu.Unlock()
+	sessions := b.allSessions()
 	known := b.users.Load()
 	for _, s := range sessions {
 		s.mu.Lock()

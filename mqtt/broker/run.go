@@ -2,6 +2,8 @@ package broker
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"time"
 
 	"fieldgate/buffer/clock"
@@ -35,34 +37,42 @@ func (b *Broker) stop() {
 	for _, l := range b.listeners {
 		l.close()
 	}
-	sessions := make([]*session, 0, len(b.sessions))
-	for _, s := range b.sessions {
-		sessions = append(sessions, s)
-	}
 	b.mu.Unlock()
-	for _, s := range sessions {
-		s.mu.Lock()
-		c := s.conn
-		s.mu.Unlock()
-		if c != nil {
-			c.kick(mqtt.ServerShuttingDown, "")
+	over := make(chan struct{})
+	go func() {
+		b.wg.Wait()
+		close(over)
+	}()
+	for waiting := true; waiting; { // again and again: one may just be attaching
+		for _, s := range b.allSessions() {
+			s.mu.Lock()
+			c := s.conn
+			s.mu.Unlock()
+			if c != nil {
+				c.kick(mqtt.ServerShuttingDown, "")
+			}
+		}
+		select {
+		case <-over:
+			waiting = false
+		case <-time.After(50 * time.Millisecond):
 		}
 	}
-	b.wg.Wait()
 	b.end()
 	b.saveSamples()
-	b.mu.Lock()
-	for _, s := range b.sessions {
-		sessions = append(sessions, s)
-	}
-	b.mu.Unlock()
-	for _, s := range sessions {
+	for _, s := range b.allSessions() {
 		s.mu.Lock()
 		if s.timer != nil {
 			s.timer.Stop()
 		}
 		s.mu.Unlock()
 	}
+}
+
+func (b *Broker) allSessions() []*session {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Collect(maps.Values(b.sessions))
 }
 
 // housekeeping publishes $SYS, saves retained samples and forgets what has expired.

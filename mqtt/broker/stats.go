@@ -79,7 +79,7 @@ func (b *Broker) Stats() Stats {
 	defer b.mu.Unlock()
 	s.Clients, s.MaxClients, s.Sessions = b.clients, b.maxSeen, len(b.sessions)
 	for _, l := range b.listeners {
-		info := ListenerInfo{Name: l.name, Address: l.ln.Addr().String(), WebSocket: l.websocket(), Anonymous: l.anonymous(), Clients: l.clients}
+		info := ListenerInfo{Name: l.name(), Address: l.ln.Addr().String(), WebSocket: l.websocket(), Anonymous: l.anonymous(), Clients: l.clients}
 		if cert := l.cert.Load(); cert != nil {
 			info.TLS, info.Expires = true, cert.expires
 		}
@@ -109,12 +109,7 @@ type ClientInfo struct {
 
 // Clients returns all sessions by client id.
 func (b *Broker) Clients() []ClientInfo {
-	b.mu.Lock()
-	sessions := make([]*session, 0, len(b.sessions))
-	for _, s := range b.sessions {
-		sessions = append(sessions, s)
-	}
-	b.mu.Unlock()
+	sessions := b.allSessions()
 	list := make([]ClientInfo, 0, len(sessions))
 	for _, s := range sessions {
 		list = append(list, s.info())
@@ -136,8 +131,8 @@ func (s *session) info() ClientInfo {
 		i.Since = now.Sub(s.leftLocked())
 		return i
 	}
-	i.Connected, i.Listener, i.Address = true, c.l.name, c.nc.RemoteAddr().String()
+	i.Connected, i.Listener, i.Address = true, c.l.name(), c.nc.RemoteAddr().String()
 	i.KeepAlive, i.Since = c.keep*2/3, now.Sub(c.since)
-	i.Received, i.Sent = c.recvMsgs.Load(), c.sentMsgs.Load()
+	i.Received, i.Sent = c.recvMsgs.Load(), c.sentMsgs+c.sent.messages
 	return i
 }

@@ -138,12 +138,7 @@ func (b *Broker) storedMessages() uint64 {
 
 // unsent is how many connections have unsent bytes, and how many bytes.
 func (b *Broker) unsent() (count, bytes uint64) {
-	b.mu.Lock()
-	sessions := make([]*session, 0, len(b.sessions))
-	for _, s := range b.sessions {
-		sessions = append(sessions, s)
-	}
-	b.mu.Unlock()
+	sessions := b.allSessions()
 	for _, s := range sessions {
 		s.mu.Lock()
 		if s.conn != nil && s.conn.outLen() > 0 {

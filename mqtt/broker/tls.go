@@ -201,11 +201,11 @@ func (b *Broker) renewCertificates() {
 		}
 		fresh, err := b.loadCertificate(section)
 		if err != nil {
-			b.log.Warn("new certificate cannot be used; the old one stays", "listener", l.name, "error", err)
+			b.log.Warn("new certificate cannot be used; the old one stays", "listener", l.name(), "error", err)
 			continue
 		}
 		if l.cert.CompareAndSwap(old, fresh) {
-			b.log.Info("certificate renewed", "listener", l.name, "expires", fresh.expires.Format(time.DateOnly))
+			b.log.Info("certificate renewed", "listener", l.name(), "expires", fresh.expires.Format(time.DateOnly))
 		}
 	}
 }
