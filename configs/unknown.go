@@ -39,11 +39,18 @@ var later = map[string]string{
 	"web.history":            "trends on the page",
 }
 
+// instead says what a later key would stand for: that it is missing then is no
+// news. A template holds the tags of its device, a platform knows the address.
+var instead = map[string]string{"device.template": "", "upstream.platform": ".url"}
+
 // unknown reports a key that no field takes: one that will come, one that
 // belongs elsewhere, a misspelt one, or one nobody knows.
 func (l *loader) unknown(v *value, name, path string, section reflect.Type) {
 	key := bare(path)
-	if looksLikeSecret(name) {
+	if key == "upstream.platform" && v.data == "mqtt" { // what every upstream is
+		return
+	}
+	if text, _ := v.data.(string); looksLikeSecret(name) && !isReference(text) {
 		v.file.secrets = append(v.file.secrets, inside(v))
 	}
 	p := Problem{Code: "E0103", Key: path, Text: fmt.Sprintf("unknown key %q", name)}
@@ -57,8 +64,8 @@ func (l *loader) unknown(v *value, name, path string, section reflect.Type) {
 		p.Code = "E0106"
 		p.Text = fmt.Sprintf("%s is known but not supported in this version (%s)", name, what)
 		p.Help = "remove it until a version that has it"
-		if name == "template" { // the tags are there, in the template
-			l.settled[strings.TrimSuffix(path, "."+name)] = true
+		if rest, ok := instead[key]; ok {
+			l.settled[strings.TrimSuffix(path, "."+name)+rest] = true
 		}
 	case near != "":
 		p.Help = fmt.Sprintf("did you mean %q?", near)
