@@ -2,6 +2,7 @@ package wire
 
 import (
 	"bytes"
+	"time"
 
 	"github.com/goburrow/modbus"
 )
@@ -57,8 +58,13 @@ func (s *strip) from(buf []byte) (at int, wait bool) {
 	return 0, s.must || len(buf) < len(s.tx) && bytes.HasPrefix(s.tx, buf)
 }
 
-// learn draws conclusions from a finished exchange.
-func (e *echoState) learn(s strip, answered bool, received int) {
+// echoSilence is how long nothing at all must come before that means that
+// the adapter does not echo. Echoes come at line speed.
+const echoSilence = 500 * time.Millisecond
+
+// learn draws conclusions from a finished exchange: whether it was answered,
+// and for how long nothing at all came (0 where something did).
+func (e *echoState) learn(s strip, answered bool, silent time.Duration) {
 	if e.mode != EchoAuto || !s.may || s.must {
 		return
 	}
@@ -68,7 +74,7 @@ func (e *echoState) learn(s strip, answered bool, received int) {
 	case answered && e.yes:
 		e.known = false // it came damaged, or not: ask again before the next write
 		e.yes = false
-	case answered || received == 0:
+	case answered || silent >= echoSilence:
 		e.known, e.yes = true, false
 	}
 }

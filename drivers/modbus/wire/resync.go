@@ -135,8 +135,14 @@ func (l *Line) readUntil(ctx context.Context, until time.Time) (int, error) {
 		if !errors.Is(err, os.ErrDeadlineExceeded) {
 			return 0, l.readError(ctx, err)
 		}
-		if time.Until(until) <= 0 || context.Cause(ctx) != nil {
-			return 0, context.Cause(ctx)
+		if err := context.Cause(ctx); err != nil {
+			return 0, err
+		}
+		if time.Until(until) <= 0 {
+			// Past its deadline Go does not look; on a busy machine the bytes
+			// may have come in time and we not.
+			n, err := l.poll()
+			return n, l.readError(ctx, err)
 		}
 		// The deadline was an earlier caller's cancel, come late.
 	}
@@ -227,7 +233,9 @@ func (l *Line) checkRead(req Request) (probe Request, why string) {
 	default:
 		return Request{}, ""
 	}
-	return l.differentRead(req), why
+	probe = l.differentRead(req)
+	probe.Timeout = max(l.timeout(req), echoSilence)
+	return probe, why
 }
 
 // differentRead is a read of the same unit whose answer looks like none that

@@ -32,7 +32,7 @@ func (l *Line) talkSerial(ctx context.Context, req Request, pdu *modbus.Protocol
 
 // write sends in one piece and never waits for ever for a line that takes nothing.
 func (l *Line) write(ctx context.Context, req Request, tx []byte, o *outcome) error {
-	limit := o.start.Add(l.cfg.onWire(len(tx)) + l.timeout(req))
+	limit := o.start.Add(l.cfg.onWire(len(tx)) + max(l.timeout(req), minWrite))
 	if err := l.conn.SetWriteDeadline(limit); err != nil {
 		return l.readError(ctx, err)
 	}
@@ -139,7 +139,11 @@ func (l *Line) finish(req Request, o *outcome, s *search, f found, end time.Time
 	o.rx, o.end = l.rx, end
 	var ex *Exception
 	answered := err == nil || errors.As(err, &ex)
-	l.echo.learn(s.strip, answered, len(l.rx))
+	silent := time.Duration(0)
+	if len(l.rx) == 0 {
+		silent = end.Sub(l.active)
+	}
+	l.echo.learn(s.strip, answered, silent)
 	if answered {
 		o.data = s.data
 		l.proven()

@@ -110,7 +110,7 @@ func (l *Line) receiveTCP(ctx context.Context, req Request, id uint16, o *outcom
 			}
 			return err
 		}
-		if n == 0 {
+		if n == 0 || time.Since(deadline) > quietEnd { // older answers without end do not count
 			return l.timeoutTCP(req, o)
 		}
 		l.take(n)

@@ -134,31 +134,40 @@ func TestDeadUnitAndGoodUnit(t *testing.T) {
 func TestRetries(t *testing.T) {
 	t.Parallel()
 	each(t, kinds, func(t *testing.T, kind wire.Kind) {
-		s := oneMeter()
-		s.Fault = nth(server.Fault{Drop: true}, 1)
-		l := serve(t, kind, s, func(c *wire.Config) { c.Retries = 1; c.Timeout = 2 * time.Second })
-		mustRead(t, l, 0, 1)
-		if n := l.Stats().Retries; n != 1 {
-			t.Errorf("%d retries", n)
+		spoilt := server.Fault{Frame: server.Corrupt} // an answer of no use, but soon
+		if kind == wire.TCP {
+			spoilt = server.Fault{Edit: func(a *server.Answer) { a.Unit = 9 }}
 		}
-		for name, req := range map[string]wire.Request{
-			"a read that must not be": func() wire.Request { r := short(read(0, 1)); r.NoRetry = true; return r }(),
-			"a write":                 short(write(190, 1)),
-		} {
-			silent := oneMeter()
-			silent.Fault = func(server.Call) server.Fault { return server.Fault{Drop: true} }
-			l := serve(t, kind, silent, func(c *wire.Config) { c.Retries = 3; c.Echo = wire.EchoOff })
-			if _, err := do(t, l, req); !errors.Is(err, wire.ErrTimeout) || l.Stats().Retries != 0 {
-				t.Errorf("%s: %v after %d repeats", name, err, l.Stats().Retries)
+		once, always := nth(spoilt, 1), func(server.Call) server.Fault { return spoilt }
+		ask := func(req wire.Request, retries int, fault func(server.Call) server.Fault) (calls int, err error) {
+			s := oneMeter()
+			s.Fault = fault
+			l := serve(t, kind, s, func(c *wire.Config) { c.Retries, c.Echo = retries, wire.EchoOff })
+			req.Timeout = 2 * time.Second // ASCII waits it out
+			_, err = do(t, l, req)
+			if got, want := int(l.Stats().Retries), s.Calls()-1; got != want {
+				t.Errorf("%d repeats counted, %d done", got, want)
 			}
+			return s.Calls(), err
 		}
-		silent := oneMeter()
-		silent.Fault = nth(server.Fault{Drop: true}, 1)
-		l = serve(t, kind, silent, func(c *wire.Config) { c.Retries = 1; c.Echo = wire.EchoOff })
-		idem := write(190, 9)
-		idem.Idempotent, idem.Timeout = true, 2*time.Second
-		if _, err := do(t, l, idem); err != nil {
-			t.Errorf("an idempotent write: %v", err)
+		if calls, err := ask(read(0, 1), 1, once); calls != 2 || err != nil {
+			t.Errorf("a read: %d requests, %v", calls, err)
+		}
+		if calls, err := ask(read(0, 1), 2, always); calls != 3 || err == nil {
+			t.Errorf("a read in vain: %d requests, %v", calls, err)
+		}
+		single := read(0, 1)
+		single.NoRetry = true
+		if calls, err := ask(single, 2, once); calls != 1 || err == nil {
+			t.Errorf("a read that may not be repeated: %d requests, %v", calls, err)
+		}
+		if calls, err := ask(write(190, 1), 2, once); calls != 1 || err == nil {
+			t.Errorf("a write: %d requests, %v", calls, err)
+		}
+		idempotent := write(190, 9)
+		idempotent.Idempotent = true
+		if calls, err := ask(idempotent, 1, once); calls != 2 || err != nil {
+			t.Errorf("an idempotent write: %d requests, %v", calls, err)
 		}
 	})
 }
@@ -325,26 +334,27 @@ func TestBackOffGrowsAndEnds(t *testing.T) {
 	t.Parallel()
 	ln := listen(t)
 	run(t, func(ctx context.Context) error { return oneMeter().ServeTCP(ctx, ln) })
-	tries, away := 0, true
+	var tries []time.Time
+	away := true
 	l := newLine(t, wire.Config{Kind: wire.TCP, Timeout: patience, ReconnectMin: 10 * time.Millisecond, ReconnectMax: 50 * time.Millisecond,
 		Open: func(ctx context.Context) (wire.Conn, error) {
-			tries++
+			tries = append(tries, time.Now())
 			if away {
 				return nil, errors.New("nobody there")
 			}
 			var d net.Dialer
 			return d.DialContext(ctx, "tcp", ln.Addr().String())
 		}})
-	asked := 0
-	waitFor(t, "the line to try again", func() bool {
-		asked++
+	waitFor(t, "the line to try again and again", func() bool {
 		if _, err := do(t, l, read(0, 1)); !errors.Is(err, wire.ErrGone) {
 			t.Fatalf("got %v", err)
 		}
-		return tries >= 5
+		return len(tries) >= 5
 	})
-	if asked < 2*tries {
-		t.Errorf("%d tries for %d requests: no back-off", tries, asked)
+	for n, least := range []time.Duration{8, 16, 32, 40} { // 80 % of 10, 20, 40 and 50 ms
+		if gap := tries[n+1].Sub(tries[n]); gap < least*time.Millisecond {
+			t.Errorf("after failure %d it waited %v, want %v ms at least", n+1, gap, int(least))
+		}
 	}
 	away = false
 	eventually(t, l, 0, 1)
