@@ -2,10 +2,12 @@ package configs
 
 import (
 	"fmt"
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
 
+	"fieldgate/bridge"
 	"fieldgate/configs/conf"
 	"fieldgate/mqtt"
 )
@@ -16,6 +18,7 @@ func (l *loader) checkRoutes(list []tagTopic) {
 	if l.broken {
 		return // the tags may be in the file that could not be read
 	}
+	l.checkCircles()
 	for i, u := range l.file.Upstream {
 		for j, r := range u.Route {
 			l.checkRoute(at(at("upstream", i)+".route", j), r.From, r.Types, list)
@@ -75,4 +78,34 @@ func (l *loader) checkCommand(path, to string, list []tagTopic) {
 		p.Help = "the tags there are read only; write = { … } allows writes to a tag"
 	}
 	l.bad(path)(p)
+}
+
+// checkCircles finds what one upstream sends up and another brings down again
+// from the same broker. A circle within one upstream is its own to find; it is
+// asked here about the routes of one and the commands of the other.
+func (l *loader) checkCircles() {
+	for i, down := range l.file.Upstream {
+		for j, up := range l.file.Upstream {
+			if i == j || brokerOf(up) == "" || brokerOf(up) != brokerOf(down) {
+				continue
+			}
+			both := bridge.Config{URL: up.URL, URLs: up.URLs, Route: up.Route, Command: down.Command}
+			both.Validate(func(p conf.Problem) {
+				if p.Code == "W0805" {
+					p.Text = "upstream " + up.ID() + ": " + p.Text
+					l.bad(at("upstream", i))(p)
+				}
+			})
+		}
+	}
+}
+
+// brokerOf is the host and port of an upstream's first address.
+func brokerOf(u bridge.Config) string {
+	for _, text := range append([]string{u.URL}, u.URLs...) {
+		if address, err := url.Parse(text); err == nil && address.Host != "" {
+			return address.Host
+		}
+	}
+	return ""
 }

@@ -39,6 +39,11 @@ func TestChecks(t *testing.T) {
 		{"command to a read-only tag", place + bus + device + up + "[[upstream.command]]\nfrom = \"cmd/+/+/set\"\nto = \"acme/{1}/{2}/set\"\n", "W0127", "read only"},
 		{"command to nothing", place + bus + device + up + "[[upstream.command]]\nfrom = \"cmd/+/+/set\"\nto = \"acm/{1}/{2}/set\"\n", "W0127", "acme/boiler/temp/set"},
 		{"command to a tag", place + bus + strings.Replace(device, "h100\"", "h100\", write = {}", 1) + up + "[[upstream.command]]\nfrom = \"cmd/+/+/set\"\nto = \"acme/{1}/{2}/set\"\n", "", ""},
+		{"a circle in one upstream", place + bus + strings.Replace(device, "h100\"", "h100\", write = {}", 1) + up + "[[upstream.command]]\nfrom = \"acme/+/+/set\"\nto = \"acme/{1}/{2}/set\"\n", "W0805", "comes back down"},
+		{"a circle of two upstreams", place + bus + strings.Replace(device, "h100\"", "h100\", write = {}", 1) + up +
+			"[[upstream]]\nname = \"b\"\nurl = \"mqtts://a.example\"\n[[upstream.command]]\nfrom = \"acme/+/+/set\"\nto = \"acme/{1}/{2}/set\"\n", "W0805", "upstream a.example: what route 1"},
+		{"two upstreams apart", place + bus + strings.Replace(device, "h100\"", "h100\", write = {}", 1) + up +
+			"[[upstream]]\nname = \"b\"\nurl = \"mqtts://b.example\"\n[[upstream.command]]\nfrom = \"acme/+/+/set\"\nto = \"acme/{1}/{2}/set\"\n", "", ""},
 		{"open listener", "[[broker.listener]]\nbind = \":1883\"\nallow_anonymous = true\n[[broker.acl]]\nuser = \"anonymous\"\nallow = [\"read #\"]\n", "E0510", "without a password"},
 		{"overloaded line", "[[bus]]\nname = \"l\"\nport = \"/dev/serial/by-id/x\"\nbaud = 1200\n[[device]]\nname = \"c\"\nbus = \"l\"\npoll = \"100ms\"\ntags = [ { name = \"t\", reg = \"h1\" }, { name = \"u\", reg = \"h100\" } ]\n", "W0301", "of line time per second"},
 		{"home assistant off", "[homeassistant]\nenabled = false\n", "", ""},
