@@ -6,6 +6,7 @@ import (
 	"net"
 	"sync"
 	"testing"
+	"time"
 )
 
 // Server accepts connections and runs a script for each.
@@ -56,15 +57,24 @@ func (s *Server) Wait() {
 	s.wg.Wait()
 }
 
+// grace is what a script has at the end of the test before its connection is
+// closed under it.
+const grace = 2 * time.Second
+
 func (s *Server) close() {
-	_ = s.l.Close()
+	ended := make(chan struct{})
+	go func() { s.Wait(); close(ended) }()
+	select {
+	case <-ended:
+		return
+	case <-time.After(grace):
+	}
 	s.mu.Lock()
-	s.shut = true
 	for _, nc := range s.conns {
 		_ = nc.Close()
 	}
 	s.mu.Unlock()
-	s.wg.Wait()
+	<-ended
 }
 
 func (s *Server) accept() {
@@ -97,14 +107,18 @@ func (s *Server) run(nc net.Conn, script func(*Peer)) {
 }
 
 // Pipe is a dialer whose connections are in memory, for testing/synctest: the
-// other end of each runs script.
+// other end of each runs script, and is closed when that returns. The end of
+// the test waits for the scripts, so close the near ends before, or in a
+// Cleanup that is registered later.
 func Pipe(t testing.TB, script func(*Peer)) func(context.Context, string, string) (net.Conn, error) {
+	var wg sync.WaitGroup
+	t.Cleanup(wg.Wait)
 	return func(context.Context, string, string) (net.Conn, error) {
 		near, far := net.Pipe()
-		go func() {
+		wg.Go(func() {
 			defer func() { _ = far.Close() }()
 			script(NewPeer(t, far))
-		}()
+		})
 		return near, nil
 	}
 }

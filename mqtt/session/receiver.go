@@ -115,7 +115,6 @@ func (r *Receiver) Pubrel(id uint16) (known bool) {
 
 func (r *Receiver) done(in *Incoming) {
 	if in.here {
-		in.here = false
 		r.open--
 	}
 }
