@@ -71,6 +71,7 @@ const (
 	broadcastDelay      = 100 * time.Millisecond // Modbus serial line V1.02 §2.4.1: turnaround delay
 	quietEnd            = 100 * time.Millisecond // longest pause inside a frame; after a bad frame it ends the wait
 	noiseLimit          = 2 * time.Second        // a line that does not fall silent for so long is reported
+	noiseBytes          = 64                     // of which at least so many bytes come
 	minWrite            = time.Second            // a line that takes no bytes for so long is dead
 	suspectFor          = 5 * time.Second        // an answer that late is not expected any more
 	maxWaiting          = 256                    // callers in the queue
