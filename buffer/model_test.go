@@ -220,12 +220,9 @@ func (m *model) crash() {
 	to := filepath.Join(m.dir, strconv.Itoa(m.crashes))
 	m.b.db.mu.Lock()
 	m.b.state.db.mu.Lock()
-	err := os.CopyFS(to, os.DirFS(m.cfg.Dir))
+	copyFiles(m.t, m.cfg.Dir, to)
 	m.b.state.db.mu.Unlock()
 	m.b.db.mu.Unlock()
-	if err != nil {
-		m.t.Fatal(err)
-	}
 	if err := m.b.Close(); err != nil {
 		m.t.Fatal(err)
 	}

@@ -21,7 +21,9 @@ const (
 	pageSize       = 4096
 	walHeader      = 32
 	walFrameHeader = 24
-	leafTable      = 0x0d // SQLite file format §1.6: a leaf of a table
+	leafTable      = 0x0d // SQLite file format §1.6: a leaf of a table,
+	leafIndex      = 0x0a // of a table WITHOUT ROWID,
+	innerIndex     = 0x02 // and an inner page of one, which holds rows too
 )
 
 func openPages(path string) (*pageFile, error) {
@@ -104,33 +106,66 @@ func (p *pageFile) each(f func(page []byte) error) error {
 	return nil
 }
 
-// rows calls f with the record of every cell that a leaf page seems to hold.
-// Cells are found through the page's own pointers; one that points nowhere is
+// latest calls f with the newest copy of every page.
+func (p *pageFile) latest(f func(page []byte) error) error {
+	last := p.pages
+	for n := range p.logged {
+		last = max(last, n)
+	}
+	buf := make([]byte, pageSize)
+	for n := int64(1); n <= last; n++ {
+		if p.page(n, buf) {
+			if err := f(buf); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// rows calls f with the record of every cell that a page seems to hold: rows
+// of a table with their row id, those of a table WITHOUT ROWID with 0. Cells
+// are found through the page's own pointers; one that points nowhere is
 // passed over.
 func (p *pageFile) rows(page []byte, f func(id int64, record []byte)) {
 	start := 0
 	if string(page[:15]) == "SQLite format 3" {
 		start = 100 // the first page begins with the file's header
 	}
-	if page[start] != leafTable {
+	kind := page[start]
+	first := start + 8
+	switch kind {
+	case leafTable, leafIndex:
+	case innerIndex:
+		first += 4
+	default:
 		return
 	}
 	cells := int(binary.BigEndian.Uint16(page[start+3:]))
 	for i := range cells {
-		at := start + 8 + 2*i
+		at := first + 2*i
 		if at+2 > pageSize {
 			return
 		}
 		cell := int(binary.BigEndian.Uint16(page[at:]))
-		if cell < start+8 || cell >= pageSize-4 {
+		if cell < first || cell >= pageSize-8 {
 			continue
+		}
+		if kind == innerIndex {
+			cell += 4 // past the child
 		}
 		size, n := sqliteVarint(page[cell:])
-		id, k := sqliteVarint(page[cell+n:])
-		if n == 0 || k == 0 || size > maxSegmentBytes+1<<16 || id < 0 {
+		cell += n
+		id := int64(0)
+		if kind == leafTable && cell < pageSize {
+			k := 0
+			id, k = sqliteVarint(page[cell:])
+			cell += k
+		}
+		if n == 0 || size <= 0 || size > maxSegmentBytes+1<<16 || id < 0 || cell >= pageSize {
 			continue
 		}
-		if record := p.payload(page, cell+n+k, int(size)); record != nil {
+		if record := p.payload(page, cell, int(size), kind != leafTable); record != nil {
 			f(id, record)
 		}
 	}
@@ -138,10 +173,13 @@ func (p *pageFile) rows(page []byte, f func(id int64, record []byte)) {
 
 // payload gathers a record from its cell and its overflow pages (SQLite file
 // format §1.6, "Cell Payload Overflow Pages").
-func (p *pageFile) payload(page []byte, at, size int) []byte {
+func (p *pageFile) payload(page []byte, at, size int, index bool) []byte {
 	const usable = pageSize
-	const maxLocal = usable - 35
 	const minLocal = (usable-12)*32/255 - 23
+	maxLocal := usable - 35
+	if index {
+		maxLocal = (usable-12)*64/255 - 23
+	}
 	local := size
 	if size > maxLocal {
 		local = minLocal + (size-minLocal)%(usable-4)

@@ -87,7 +87,10 @@ func (b *Buffer) start() error {
 // new file. The only errors are those a person has to see to.
 func (b *Buffer) openQueueLocked() (m meta, table []boot, err error) {
 	for attempt := 0; ; attempt++ {
-		err = b.db.openLocked(queueSchema)
+		err = checkLog(b.db.path)
+		if err == nil {
+			err = b.db.openLocked(queueSchema)
+		}
 		if err == nil {
 			m, table, err = b.readMetaLocked()
 		}

@@ -26,27 +26,31 @@ func openState(path string, b *Buffer) (*State, error) {
 	s.db.path = path
 	s.db.mu.Lock()
 	defer s.db.mu.Unlock()
-	for attempt := 0; ; attempt++ {
-		err := s.db.openLocked(stateSchema)
-		if err == nil && fileSize(path) <= checkUpTo {
-			err = s.db.checkLocked()
-		}
-		if err == nil {
-			err = s.readIndexLocked()
-		}
-		if err == nil {
-			break
-		}
+	err := checkLog(path)
+	if err == nil {
+		err = s.openCheckedLocked()
+	}
+	if isDamage(err) {
+		err = s.replaceLocked(err)
+	}
+	if err != nil {
 		s.db.closeLocked()
-		if errors.Is(err, ErrInUse) || !isDamage(err) || attempt > 0 {
-			return nil, fmt.Errorf("open the broker's state: %w", err)
-		}
-		if err := s.replaceLocked(err); err != nil {
-			return nil, fmt.Errorf("open the broker's state: %w", err)
-		}
+		return nil, fmt.Errorf("open the broker's state: %w", err)
 	}
 	go s.run()
 	return s, nil
+}
+
+func (s *State) openCheckedLocked() error {
+	if err := s.db.openLocked(stateSchema); err != nil {
+		return err
+	}
+	if fileSize(s.db.path) <= checkUpTo {
+		if err := s.db.checkLocked(); err != nil {
+			return err
+		}
+	}
+	return s.readIndexLocked()
 }
 
 // readIndexLocked reads what memory keeps: the sessions' counters, the epoch
@@ -76,14 +80,27 @@ func (s *State) readIndexLocked() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.db.queryLocked("SELECT sid, client, n, bytes FROM session", func(scan func(...any) error) error {
-		x := &session{}
+		var x session
 		if err := scan(&x.sid, &x.client, &x.n, &x.bytes); err != nil {
 			return err
 		}
-		s.sessions[x.client] = x
+		if old := s.sessions[x.client]; old != nil { // read anew, after damage
+			old.sid, old.n, old.bytes = x.sid, x.n+pendingOf(old), x.bytes
+		} else {
+			s.sessions[x.client] = &x
+		}
 		s.nextSID = max(s.nextSID, x.sid)
 		return nil
 	})
+}
+
+func pendingOf(x *session) (n int) {
+	for _, c := range x.pend {
+		if !c.dead {
+			n++
+		}
+	}
+	return n
 }
 
 func (s *State) codecBoot(boot uint32) {
@@ -441,11 +458,16 @@ func (s *State) replaceLocked(cause error) error {
 		return err
 	}
 	s.b.noteMoved(filepath.Base(name))
-	s.b.event(levelError, "E0721", "state.db is damaged (%v); moved aside to %s and a new one is in use", cause, name)
 	if err := s.db.openLocked(stateSchema); err != nil {
 		return err
 	}
-	return nil
+	rows, err := s.salvageLocked(name)
+	text := fmt.Sprintf("%d sessions and messages were put back from it", rows)
+	if err != nil {
+		text = "nothing was put back from it: " + err.Error()
+	}
+	s.b.event(levelError, "E0721", "state.db is damaged (%v); moved aside to %s, a new one is in use, %s", cause, name, text)
+	return s.readIndexLocked()
 }
 
 // rest stops writing for a while.
