@@ -147,7 +147,7 @@ func TestH25ProtocolNotZero(t *testing.T) {
 
 func TestH26HalfOpen(t *testing.T) {
 	t.Parallel()
-	each(t, []wire.Kind{wire.TCP}, func(t *testing.T, kind wire.Kind) {
+	each(t, []wire.Kind{wire.TCP, wire.RTUOverTCP}, func(t *testing.T, kind wire.Kind) {
 		s := oneMeter()
 		s.Fault = nth(server.Fault{Drop: true}, 2, 3)
 		l := serve(t, kind, s)

@@ -96,7 +96,8 @@ func (l *Line) dial(ctx context.Context) (Conn, error) {
 	case l.cfg.Kind.serial():
 		return port.Open(port.Config{Path: l.cfg.Port, Baud: l.cfg.Baud, Mode: l.cfg.Mode, RS485: l.cfg.RS485, LowLatency: true})
 	}
-	d := net.Dialer{Timeout: l.cfg.ConnectTimeout, KeepAlive: keepAlive}
+	d := net.Dialer{Timeout: l.cfg.ConnectTimeout, KeepAliveConfig: net.KeepAliveConfig{
+		Enable: true, Idle: keepAlive, Interval: keepAlive / 3, Count: 3}}
 	conn, err := d.DialContext(ctx, "tcp", l.cfg.address())
 	if errors.Is(err, syscall.ECONNREFUSED) {
 		return nil, fmt.Errorf("%s refused the connection: wrong port, service off, or taken by another client", l.cfg.address())

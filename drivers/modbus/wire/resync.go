@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"os"
 	"time"
-
-	"github.com/goburrow/modbus"
 )
 
 func (l *Line) markDirty() { l.dirty, l.dirtyAt = true, time.Now() }
@@ -98,16 +96,6 @@ func (l *Line) nameLate() {
 	l.rx = l.rx[:0]
 }
 
-// owed reports whether a frame answers an earlier request; it is crossed off
-// and counted.
-func (l *Line) owed(f frame) bool {
-	since, known := l.pending.answered(f)
-	if known {
-		l.stats.late(since, true)
-	}
-	return known
-}
-
 // appendBounded keeps the newest maxReceive bytes.
 func appendBounded(buf, b []byte) []byte {
 	buf = append(buf, b...)
@@ -157,131 +145,4 @@ func (l *Line) readError(ctx context.Context, err error) error {
 		return cause
 	}
 	return l.lost(err)
-}
-
-// shape is what an answer looks like from outside: all that tells it from
-// others on a line without transaction numbers.
-type shape struct {
-	function byte
-	size     int // of the PDU data
-}
-
-type owed struct {
-	shape
-	at time.Time
-}
-
-// maxOwed bounds the list per unit; the oldest are forgotten.
-const maxOwed = 8
-
-// pending lists per unit the requests that were never answered, oldest first.
-type pending map[byte][]owed
-
-func (r Request) shape() shape { return shape{r.Function, r.replySize()} }
-
-func (p pending) add(r Request) {
-	list := append(p[r.Unit], owed{r.shape(), time.Now()})
-	if len(list) > maxOwed {
-		list = list[1:]
-	}
-	p[r.Unit] = list
-}
-
-// suspect reports that an answer of this shape may still be on its way.
-func (p pending) suspect(unit byte, s shape) bool {
-	for _, o := range p[unit] {
-		if time.Since(o.at) < suspectFor && (o.shape == s || o.function == s.function && (o.size < 0 || s.size < 0)) {
-			return true
-		}
-	}
-	return false
-}
-
-// answered crosses off the request a late frame belongs to, and those before
-// it: a unit answers in order. It returns how old that request is.
-func (p pending) answered(f frame) (age time.Duration, known bool) {
-	list := p[f.unit]
-	for i, o := range list {
-		if o.function == f.function&0x7F && (f.isException() || o.size == len(f.data) || o.size < 0) {
-			p.cut(f.unit, i+1)
-			return time.Since(o.at), true
-		}
-	}
-	return 0, false
-}
-
-func (p pending) cut(unit byte, n int) {
-	if n >= len(p[unit]) {
-		delete(p, unit)
-		return
-	}
-	p[unit] = p[unit][n:]
-}
-
-// inOrder forgets everything older than an answer that has just come.
-func (p pending) inOrder(unit byte) { delete(p, unit) }
-
-// checkRead decides whether a request must be preceded by another read, and why.
-func (l *Line) checkRead(req Request) (probe Request, why string) {
-	switch {
-	case req.Unit == 0:
-		return Request{}, ""
-	case l.pending.suspect(req.Unit, req.shape()):
-		why = "its answer could be mistaken for an older one's"
-	case l.echo.unknown() && echoLikeReply(req):
-		why = "it is not known yet whether the adapter echoes"
-	default:
-		return Request{}, ""
-	}
-	probe = l.differentRead(req)
-	probe.Timeout = max(l.timeout(req), echoSilence)
-	return probe, why
-}
-
-// differentRead is a read of the same unit whose answer looks like none that
-// is owed and not like the one to the request.
-func (l *Line) differentRead(req Request) Request {
-	probe := Request{Unit: req.Unit, Function: modbus.FuncCodeReadHoldingRegisters, Address: req.Address, Timeout: req.Timeout}
-	step := uint16(1)
-	switch req.Function {
-	case modbus.FuncCodeReadCoils, modbus.FuncCodeReadDiscreteInputs:
-		probe.Function, step = req.Function, 8
-	case modbus.FuncCodeWriteSingleCoil, modbus.FuncCodeWriteMultipleCoils:
-		probe.Function, step = modbus.FuncCodeReadCoils, 8
-	case modbus.FuncCodeReadInputRegisters:
-		probe.Function = req.Function
-	}
-	probe.Quantity = 1
-	for range maxOwed + 1 {
-		if s := probe.shape(); s != req.shape() && !l.pending.suspect(req.Unit, s) {
-			break
-		}
-		probe.Quantity += step
-	}
-	if last := 0x10000 - int(probe.Quantity); int(probe.Address) > last {
-		probe.Address = uint16(last)
-	}
-	return probe
-}
-
-// runCheck does the check read. A refusal is as good as an answer.
-func (l *Line) runCheck(ctx context.Context, req, probe Request, why string) error {
-	pdu, err := probe.pdu()
-	if err != nil {
-		return err
-	}
-	l.stats.checked()
-	forEcho := !l.pending.suspect(probe.Unit, req.shape())
-	_, err = l.exchange(ctx, probe, pdu, l.talkSerial)
-	var ex *Exception
-	switch {
-	case err == nil, errors.As(err, &ex):
-		return nil
-	case forEcho && errors.Is(err, ErrTimeout) && !l.echo.unknown():
-		return nil // the adapter has shown what it does; a unit may ignore reads
-	}
-	if errors.Is(err, ErrTimeout) || errors.Is(err, ErrCRC) {
-		return fmt.Errorf("%w (a read sent first, because %s)", err, why)
-	}
-	return err
 }

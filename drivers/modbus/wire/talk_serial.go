@@ -155,6 +155,9 @@ func (l *Line) finish(req Request, o *outcome, s *search, f found, end time.Time
 	}
 	if errors.Is(err, ErrTimeout) {
 		l.pending.add(req)
+		if l.deaf++; l.cfg.Kind == RTUOverTCP && len(l.rx) == 0 && l.deaf >= deafTimeouts {
+			_ = l.hangUp() // the serial server may be gone without a word; opened afresh by the next request
+		}
 	}
 	l.rx = l.rx[min(s.from, len(l.rx)):] // an echo must not be taken for a late answer
 	l.markDirty()

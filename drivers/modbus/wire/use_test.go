@@ -381,3 +381,23 @@ func TestWriteToAUnitThatIgnoresReads(t *testing.T) {
 		}
 	})
 }
+
+// TestCheckReadThatEndsTheConnection: the same, where that read is the one
+// silence too many for a connection.
+func TestCheckReadThatEndsTheConnection(t *testing.T) {
+	t.Parallel()
+	m := meter()
+	s := &server.Server{Units: map[byte]server.Bank{1: m}}
+	s.Fault = func(c server.Call) server.Fault { return server.Fault{Drop: c.Function == 3} }
+	l := serve(t, wire.RTUOverTCP, s)
+	if _, err := do(t, l, short(read(0, 1))); !errors.Is(err, wire.ErrTimeout) {
+		t.Fatalf("got %v", err)
+	}
+	waitFor(t, "the write to be done", func() bool {
+		_, err := do(t, l, brief(write(190, 5)))
+		return err == nil
+	})
+	if m.Get(server.Holdings, 190) != 5 {
+		t.Error("not written")
+	}
+}
