@@ -298,3 +298,23 @@ func TestNotModbus(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// TestFlood is a device that never stops sending answers to other requests.
+func TestFlood(t *testing.T) {
+	t.Parallel()
+	addr := door(t, func(_ int, c net.Conn) {
+		go func() {
+			defer c.Close()
+			for { // until the line hangs up
+				if _, err := c.Write([]byte{0xFF, 0xFF, 0, 0, 0, 5, 1, 3, 2, 0xDE, 0xAD}); err != nil {
+					return
+				}
+			}
+		}()
+	})
+	l := newLine(t, wire.Config{Kind: wire.TCP, Address: addr})
+	_, err := do(t, l, short(read(0, 1)))
+	if err == nil || errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v", err)
+	}
+}
