@@ -137,7 +137,6 @@ func (c *conn) take(ctx context.Context, s *session, p *packet.Connect, who iden
 		return &refusal{mqtt.PacketTooLarge, "CONNACK is larger than the client takes"}
 	}
 	c.nc.SetDeadline(time.Time{})
-	c.batch = &batch{b: c.b, conn: c}
 	c.l.admitted(c.base)
 	s.mu.Lock()
 	defer s.mu.Unlock()

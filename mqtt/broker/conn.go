@@ -17,7 +17,7 @@ import (
 //
 //	accepted -> CONNECT taken in -> attached to its session -> closing -> detached
 //
-// One goroutine, serve, reads, handles and detaches; it also owns everything
+// One goroutine, open and then live, reads, handles and detaches; it also owns everything
 // that is not said to be guarded. A writing goroutine exists only while there
 // is something that the socket did not take at once. Other goroutines append
 // to out under the session's lock and then call flush.
@@ -90,26 +90,31 @@ func newConn(b *Broker, l *listener, nc net.Conn) *conn {
 	return c
 }
 
-// serve runs the connection to its end.
-func (c *conn) serve(ctx context.Context) {
-	defer c.nc.Close()
+// open shakes hands, reads CONNECT and attaches the connection to its session.
+// false: it is over. live goes on, in a goroutine of its own where possible:
+// the stack that TLS and a password check have grown is not kept for an idle
+// client.
+func (c *conn) open(ctx context.Context) bool {
 	until := time.Now().Add(c.b.set.Load().connectTimeout)
 	c.nc.SetDeadline(until)
 	if t, ok := c.nc.(*tls.Conn); ok {
 		if err := c.handshake(ctx, t); err != nil {
 			c.l.handshakeFailed(c.nc, err)
-			return
+			return false
 		}
 	}
 	connect, err := c.readConnect()
 	if err != nil {
 		c.refuseConnect(err)
-		return
+		return false
 	}
-	if !c.admit(ctx, connect) {
-		return
-	}
-	err = c.loop(ctx)
+	return c.admit(ctx, connect)
+}
+
+// live runs an attached connection to its end.
+func (c *conn) live(ctx context.Context) {
+	defer c.nc.Close()
+	err := c.loop(ctx)
 	c.detach(ctx, err)
 	close(c.done)
 	c.linger()
@@ -118,8 +123,10 @@ func (c *conn) serve(ctx context.Context) {
 // loop handles packets until the connection ends.
 func (c *conn) loop(ctx context.Context) error {
 	c.last = time.Now()
-	if err := c.handleAll(ctx); err != nil { // what came behind CONNECT
-		return err
+	if len(c.in.data) > 0 || c.wantFill { // what came behind CONNECT, what waits in the store
+		if err := c.handleAll(ctx); err != nil {
+			return err
+		}
 	}
 	late := true
 	for {
@@ -168,7 +175,12 @@ func (c *conn) setDeadline(late bool) error {
 
 // handleAll handles the whole packets that have been read, as one batch.
 func (c *conn) handleAll(ctx context.Context) error {
-	bt := c.batch
+	bt := c.b.getBatch() // none is held while nothing comes
+	bt.conn, c.batch = c, bt
+	defer func() {
+		bt.conn, c.batch = nil, nil
+		c.b.putBatch(bt)
+	}()
 	packets := 0
 	var failure error
 	for failure == nil && !c.ended.Load() {
@@ -195,7 +207,6 @@ func (c *conn) handleAll(ctx context.Context) error {
 		bt.flush()
 	}
 	broken := c.storeBroken && (c.version != mqtt.V5 || bt.vital) || c.refused
-	bt.reset()
 	if failure != nil {
 		c.fail(failure)
 		return failure

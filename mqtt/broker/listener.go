@@ -207,7 +207,9 @@ func (l *listener) enter(nc net.Conn) bool {
 	return true
 }
 
+// leave closes a connection and forgets it.
 func (l *listener) leave(nc net.Conn) {
+	nc.Close()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.open, nc)
@@ -215,8 +217,6 @@ func (l *listener) leave(nc net.Conn) {
 
 // handle runs one connection, whatever the listener speaks.
 func (l *listener) handle(nc net.Conn) {
-	defer l.leave(nc)
-	defer nc.Close()
 	l.b.stats.sockets.Add(1)
 	conn := nc
 	if cert := l.cert.Load(); cert != nil {
@@ -224,11 +224,21 @@ func (l *listener) handle(nc net.Conn) {
 	}
 	if l.websocket() {
 		l.web.serve(conn, nc)
+		l.leave(nc)
 		return
 	}
 	c := newConn(l.b, l, conn)
 	c.base = nc
-	c.serve(l.b.life)
+	if !c.open(l.b.life) {
+		l.leave(nc)
+		return
+	}
+	l.b.wg.Add(1)
+	go func() {
+		defer l.b.wg.Done()
+		c.live(l.b.life)
+		l.leave(nc)
+	}()
 }
 
 // admitted notes that a connection has got its session.

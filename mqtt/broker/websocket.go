@@ -156,7 +156,11 @@ func (w *webServer) upgrade(rw http.ResponseWriter, r *http.Request) {
 	if wc.tls != nil {
 		c.nameFromCertificate(*wc.tls)
 	}
-	c.serve(w.l.b.life)
+	if c.open(w.l.b.life) {
+		c.live(w.l.b.life)
+	} else {
+		c.nc.Close()
+	}
 }
 
 // origins are the patterns for the library: "*" stands for any.
