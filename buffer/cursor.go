@@ -157,7 +157,11 @@ func (c *Cursor) Next(lane Lane, after uint64, max, maxBytes int) ([]Entry, erro
 				break
 			}
 			if !c.load(lane, class, from) {
-				return t.got, nil
+				// The disk is out of order: what is in memory need not wait for it.
+				c.b.mu.Lock()
+				t.onlyMemoryLocked(class)
+				c.b.mu.Unlock()
+				break
 			}
 		}
 		if t.full() {
@@ -273,6 +277,20 @@ func (t *taker) fromMemoryLocked(class int, pos *uint64, high uint64) {
 	if !t.full() {
 		c.acked[class].add(*pos+1, high)
 		*pos = high
+	}
+}
+
+// onlyMemoryLocked takes from memory without a word on what is stored before.
+func (t *taker) onlyMemoryLocked(class int) {
+	c := t.c
+	low, high := c.low(t.lane, class), c.high(t.lane, class)
+	for _, r := range c.b.ram[class] {
+		if t.full() {
+			return
+		}
+		if _, out := c.out[r.id]; !out && r.id > low && r.id <= high && r.need&c.Bit() != 0 {
+			t.take(r.id, &r.msg, handed{rec: r})
+		}
 	}
 }
 

@@ -76,6 +76,9 @@ func (w *writer) flush() error {
 	if w.down != nil && time.Now().Before(w.retryAt) {
 		return w.down
 	}
+	if w.down != nil {
+		w.failures = min(w.failures, 2) // one more attempt
+	}
 	for {
 		if err := w.takeFault(); err != nil {
 			if err := w.repair(err); err != nil {
