@@ -31,7 +31,7 @@ func FuzzLoad(f *testing.F) {
 		"", "bus = 1", "[[bus]]\n[[device]]\n[[serial]]\n[[upstream]]\n[[broker.listener]]\n", "device = [{}, {tags = [{}]}]",
 		"include = [\"[\", \"/*\", \"\"]", "a = " + strings.Repeat("[", 200), strings.Repeat("a.", 200) + "b = 1",
 		"[[device]]\ntags = [{ enum = {}, invalid = [[1]], deadband = {}, write = { min = inf } }]", "bus.a = 1\nbus.b = 2",
-		"[upstream]\npassword = \"${A}\"", "[[upstream]]\nurls = [\"://:@\"]\n[[upstream.route]]\nfrom=\"{\"\nto=\"{\"", "device = [[], [{}]]",
+		"0=0,", "a=0;", "a=0x,", "pw=\"${A'0", "a = 1, password = 'x\u00e9' b", "[upstream]\npassword = \"${A}\"", "[[upstream]]\nurls = [\"://:@\"]\n[[upstream.route]]\nfrom=\"{\"\nto=\"{\"", "device = [[], [{}]]",
 	} {
 		f.Add(text)
 	}

@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"fieldgate/configs/tree"
 )
@@ -36,24 +37,37 @@ func redact(file *source, line tree.Span, column, length int) (text string, newC
 	start := byteOffset(raw, column-1)
 	end := byteOffset(raw, column-1+length)
 	var b strings.Builder
-	pos, shift, shrink := 0, 0, 0
+	pos, written := 0, 0 // bytes of raw that are done, characters of the result
+	newStart, newEnd := -1, -1
+	copyTo := func(to int) {
+		if newStart < 0 && start <= to {
+			newStart = written + utf8.RuneCountInString(raw[pos:max(pos, start)])
+		}
+		if newEnd < 0 && end <= to {
+			newEnd = written + utf8.RuneCountInString(raw[pos:max(pos, end)])
+		}
+		b.WriteString(raw[pos:to])
+		written += utf8.RuneCountInString(raw[pos:to])
+		pos = to
+	}
 	for _, c := range cuts {
-		if c.Start < pos || c.End <= c.Start {
+		c.Start = max(c.Start, pos) // one secret may be found twice
+		if c.End <= c.Start {
 			continue
 		}
-		b.WriteString(raw[pos:c.Start])
+		copyTo(c.Start)
 		b.WriteString(hidden)
-		pos = c.End
-		delta := len([]rune(raw[c.Start:c.End])) - len(hidden)
-		switch {
-		case c.End <= start:
-			shift += delta
-		case c.Start < end:
-			shrink += delta
+		if newStart < 0 && start < c.End { // a culprit inside a secret is all of it
+			newStart = written
 		}
+		written += len(hidden)
+		if newEnd < 0 && end <= c.End {
+			newEnd = written
+		}
+		pos = c.End
 	}
-	b.WriteString(raw[pos:])
-	return b.String(), max(1, column-shift), max(1, length-shrink)
+	copyTo(len(raw))
+	return b.String(), newStart + 1, max(1, newEnd-newStart)
 }
 
 // looksSecret finds what may be a secret on a line by its looks. References

@@ -93,11 +93,14 @@ func sharpen(p *Problem, file *source, at *tree.Span) {
 		p.Help = "write one ="
 	case p.Text == notValue && isYesNo(word):
 		p.Help = "write true or false"
-	case p.Text == behind && first == ';':
-		p.Help = "take the ; out: nothing ends a line"
+	case p.Text == behind && (first == ';' || first == ','):
+		p.Help = fmt.Sprintf("take the %c out: a line needs no end", first)
 	case p.Text == behind && bareValue.MatchString(before) && first != ' ' && first != ']': // 10s, 192.168.0.1
 		start := at.Start - len(bareValue.FindStringSubmatch(before)[1])
-		end := at.Start + len(strings.TrimRight(strings.FieldsFunc(after, func(r rune) bool { return strings.ContainsRune(" \t#,", r) })[0], "\r"))
+		end := line.End
+		if i := strings.IndexAny(after, " \t#,"); i >= 0 {
+			end = at.Start + i
+		}
 		*at = tree.Span{Start: start, End: end}
 		p.Text, p.Help = notValue, fmt.Sprintf("text stands in quotes: %q", file.text[start:end])
 		if len(looksSecret(file.text[line.Start:line.End])) > 0 {
