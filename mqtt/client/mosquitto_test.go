@@ -18,7 +18,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"fieldgate/internal/peers"
+	"fieldgate/scripts/peertest"
 	"fieldgate/mqtt"
 	"fieldgate/mqtt/mqtttest"
 )
@@ -45,7 +45,7 @@ func freePort(t *testing.T) string {
 // take a port between the look and the start, so it tries again.
 func startMosquitto(t *testing.T, settings string) *mosquitto {
 	t.Helper()
-	program := peers.Need(t, "mosquitto")
+	program := peertest.Need(t, "mosquitto")
 	for range 5 {
 		if m := tryMosquitto(t, program, settings); m != nil {
 			return m

@@ -14,7 +14,7 @@ import (
 
 	"fieldgate/drivers/modbus/wire"
 	"fieldgate/drivers/port/porttest"
-	"fieldgate/internal/peers"
+	"fieldgate/scripts/peertest"
 )
 
 // TestPeers talks to slaves of other makers, over each line they know.
@@ -34,7 +34,7 @@ func TestPeers(t *testing.T) {
 		})
 	})
 	t.Run("pymodbus", func(t *testing.T) {
-		python := peers.NeedPython(t, "pymodbus")
+		python := peertest.NeedPython(t, "pymodbus")
 		for framer, kind := range map[string]wire.Kind{"socket": wire.TCP, "rtu": wire.RTUOverTCP} {
 			t.Run(kind.String(), func(t *testing.T) {
 				addr, number := freePort(t)
@@ -100,8 +100,8 @@ func conversation(t *testing.T, l *wire.Line) {
 
 func buildLibmodbus(t *testing.T) string {
 	t.Helper()
-	gcc := peers.Need(t, "gcc")
-	flags, err := exec.Command(peers.Need(t, "pkg-config"), "--cflags", "--libs", "libmodbus").Output()
+	gcc := peertest.Need(t, "gcc")
+	flags, err := exec.Command(peertest.Need(t, "pkg-config"), "--cflags", "--libs", "libmodbus").Output()
 	if err != nil {
 		t.Fatalf("libmodbus-dev is not installed; scripts/peers installs it: %v", err)
 	}
