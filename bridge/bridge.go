@@ -55,8 +55,11 @@ type Bridge struct {
 	echoes    *echoes
 	asked     asked
 	replySeq  atomic.Uint64
+	loopSeen  atomic.Int64 // Unix seconds
 	poison    poison
 	suspect   suspect // Run's
+	mutes     int     // Run's: connections in a row that ended without a CONNACK; -1: MQTT 5 was agreed on before
+	knowsOld  bool    // Run's: the upstream answers 3.1.1 and closes on 5
 	whereOnce sync.Once
 	kick      chan struct{} // capacity 1
 	dial      dialFunc      // tests replace it
@@ -220,23 +223,26 @@ func (b *Bridge) announce(ctx context.Context, conn connection) error {
 	return nil
 }
 
-// farewell says that we go, where the connection still stands.
+// farewell says that we go, where the connection still stands. Where the word
+// does not get through, MQTT 5 lets the will say it.
 func (b *Bridge) farewell(conn connection) {
 	select {
 	case <-conn.Done():
 		return
 	default:
 	}
-	if b.s.stateTopic != "" {
-		ctx, cancel := context.WithTimeout(context.Background(), farewellTimeout)
-		defer cancel()
-		if err := conn.Publish(ctx, b.stateMessage("offline", conn.Limits())); err != nil {
-			b.log.Debug("publish state", "err", err)
-		}
+	if b.s.stateTopic == "" {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), farewellTimeout)
+	defer cancel()
+	if err := conn.Publish(ctx, b.stateMessage("offline", conn.Limits())); err != nil {
+		b.log.Debug("publish state", "err", err)
+		_ = conn.Disconnect(mqtt.DisconnectWithWill) // the connection may be gone meanwhile
 	}
 }
 
-const farewellTimeout = 2 * time.Second
+const farewellTimeout = 5 * time.Second
 
 // stateMessage is the gateway's state at the upstream.
 func (b *Bridge) stateMessage(text string, lim limits) mqtt.Message {

@@ -49,7 +49,7 @@ const (
 	CodeClock      = "E0853" // its age cannot be told, for our clock is not set
 	CodeTarget     = "E0854" // to does not give a topic for it
 	CodeNotTaken   = "E0855" // our own broker refused it
-	CodeLoop       = "E0856" // it has come round in a circle
+	CodeLoop       = "E0856" // event: a message has come round in a circle
 	CodeQuarantine = "E0861" // event: the upstream refuses a message, it was put aside
 	CodeBreaker    = "E0862" // event: too many echoes, commands pause
 	CodeSubscribe  = "E0863" // event: the upstream refuses a subscription

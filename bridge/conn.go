@@ -15,6 +15,7 @@ type connection interface {
 	Publish(ctx context.Context, m mqtt.Message) error
 	Subscribe(ctx context.Context, subs ...mqtt.Subscription) ([]mqtt.ReasonCode, error)
 	Limits() limits
+	Disconnect(reason mqtt.ReasonCode) error
 	Close() error
 }
 

@@ -245,9 +245,10 @@ func (c *fakeConn) Subscribe(_ context.Context, subs ...mqtt.Subscription) ([]mq
 	return make([]mqtt.ReasonCode, len(subs)), nil
 }
 
-func (c *fakeConn) Limits() limits        { return c.lim }
-func (c *fakeConn) Done() <-chan struct{} { return c.done }
-func (c *fakeConn) Close() error          { c.cut(errors.New("closed by us")); return nil }
+func (c *fakeConn) Disconnect(mqtt.ReasonCode) error { return c.Close() }
+func (c *fakeConn) Limits() limits                   { return c.lim }
+func (c *fakeConn) Done() <-chan struct{}            { return c.done }
+func (c *fakeConn) Close() error                     { c.cut(errors.New("closed by us")); return nil }
 
 func (c *fakeConn) Err() error {
 	c.mu.Lock()

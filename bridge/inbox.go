@@ -16,6 +16,9 @@ import (
 // inboxSize bounds the commands that wait to be carried out; more are refused.
 const inboxSize = 64
 
+// loopReport is how long loops must have been absent to be reported again.
+const loopReport = time.Minute
+
 // inbox takes commands from the connection's reading goroutine, which must
 // not wait, and carries them out one after the other in its own.
 type inbox struct {
@@ -64,6 +67,9 @@ func (b *Bridge) down(ctx context.Context, m *mqtt.Message, at clock.Stamp) {
 	}
 	if cameRound(m, b.s.gateway) {
 		b.count.loops.Add(1)
+		if now := time.Now().Unix(); now-b.loopSeen.Swap(now) > int64(loopReport/time.Second) {
+			b.event(CodeLoop, "warn", fmt.Sprintf("%s has come round in a circle from this gateway or through %d others; check the maps of both sides", m.Topic, maxHops))
+		}
 		return
 	}
 	if b.s.looks {

@@ -141,3 +141,48 @@ func TestTakenOver(t *testing.T) {
 	}
 	r.stop()
 }
+
+// TestNoHastyFallback: a connection that is closed during the login does not
+// make the bridge speak 3.1.1 once the upstream has answered MQTT 5.
+func TestNoHastyFallback(t *testing.T) {
+	closing := func(p *mqtttest.Peer) {
+		if c := mqtttest.Expect[*packet.Connect](p); c.Version != mqtt.V5 {
+			t.Errorf("CONNECT with version %d", c.Version)
+		}
+	}
+	got := make(chan string, 10)
+	s := mqtttest.Serve(t,
+		closing,
+		func(p *mqtttest.Peer) { p.Accept(nil) }, // and gone
+		closing, closing, closing, closing,
+		func(p *mqtttest.Peer) {
+			p.Accept(nil)
+			takeAll(p, got)
+		})
+	r := newRig(t, Config{URL: s.URL(), StateTopic: "off"})
+	r.run()
+	r.publish(value(1))
+	<-got
+	if s := r.Stats(); s.Version != 5 {
+		t.Errorf("stats %+v", s)
+	}
+	r.stop()
+}
+
+// TestMuteUpstream: one that closes MQTT 5 without an answer, always, gets 3.1.1.
+func TestMuteUpstream(t *testing.T) {
+	got := make(chan string, 10)
+	s := mqtttest.Serve(t, func(p *mqtttest.Peer) {
+		if c := mqtttest.Expect[*packet.Connect](p); c.Version == mqtt.V5 {
+			return
+		}
+		p.Send(&packet.Connack{})
+		takeAll(p, got)
+	})
+	r := newRig(t, Config{URL: s.URL(), StateTopic: "off"})
+	r.run()
+	r.publish(value(1))
+	<-got
+	until(t, "3.1.1", func() bool { return r.Stats().Version == 4 })
+	r.stop()
+}

@@ -1,0 +1,103 @@
+package bridge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"fieldgate/mqtt"
+)
+
+// publish sends a parcel within the upstream's limits. An error means that the
+// connection is of no use any more.
+func (s *sender) publish(ctx context.Context, p *parcel, now time.Time) error {
+	msg, err := p.route.message(p.topic, p.entries)
+	if err != nil {
+		s.aside(p, "encode: "+err.Error())
+		return nil
+	}
+	s.b.wearExpiry(&msg, p.entries[0].Message.Stamp)
+	s.fit(&msg)
+	if err := mqtt.CheckTopic(msg.Topic); err != nil {
+		s.aside(p, fmt.Sprintf("topic %q: %v", msg.Topic, err))
+		return nil
+	}
+	if size := packetSize(&msg); s.tooLarge(p, size) {
+		if len(p.entries) > 1 {
+			a, b := p.split()
+			p.lane.putBack(a, b)
+			return nil
+		}
+		s.aside(p, fmt.Sprintf("%d bytes are more than the %d the upstream takes", size, s.lim.maxPacket))
+		return nil
+	}
+	if s.b.s.looks {
+		s.b.echoes.sent(&msg, now)
+	}
+	p.sent = now
+	s.flight[p] = struct{}{}
+	p.lane.flying++
+	if p.lane == s.live {
+		s.lastLive = now
+	}
+	s.b.count.sent.Add(1)
+	s.b.count.bytes.Add(uint64(len(msg.Topic) + len(msg.Payload)))
+	ctx, cancel := context.WithTimeout(ctx, ackGiveUp)
+	defer cancel()
+	if err := s.conn.PublishAsync(ctx, msg, func(err error) { s.done(p, err) }); err != nil {
+		return s.publishFailed(p, err)
+	}
+	return nil
+}
+
+// publishFailed tells a message that this connection cannot carry from a
+// connection that carries nothing any more.
+func (s *sender) publishFailed(p *parcel, err error) error {
+	select {
+	case <-s.conn.Done():
+		return lost(s.conn.Err())
+	default:
+	}
+	var code mqtt.ReasonCode
+	if errors.As(err, &code) && code.Failed() {
+		delete(s.flight, p)
+		p.lane.flying--
+		s.aside(p, err.Error())
+		return nil
+	}
+	return err
+}
+
+// tooLarge reports a packet beyond the upstream's limit, and a batch that
+// came out larger than the route allows by half and more.
+func (s *sender) tooLarge(p *parcel, size int) bool {
+	if s.lim.maxPacket > 0 && size > s.lim.maxPacket {
+		return true
+	}
+	return len(p.entries) > 1 && p.route.compress == "" && size > p.route.batch.bytes*3/2
+}
+
+// fit bends the message to what the upstream supports (MQTT 5.0 §3.2.2.3.4,
+// §3.2.2.3.5).
+func (s *sender) fit(m *mqtt.Message) {
+	m.QoS = min(m.QoS, s.lim.maxQoS)
+	m.Retain = m.Retain && s.lim.retain
+	if !s.lim.v5 {
+		m.Props = nil
+	}
+}
+
+// packetSize is the length of the PUBLISH packet, or a little more.
+func packetSize(m *mqtt.Message) int {
+	n := 5 + 2 + len(m.Topic) + 2 + len(m.Payload)
+	p := m.Props
+	if p == nil {
+		return n
+	}
+	n += 4 + 2 + 5 + 3 + len(p.ContentType) + 3 + len(p.ResponseTopic) + 3 + len(p.CorrelationData)
+	for _, u := range p.User {
+		n += 5 + len(u.Name) + len(u.Value)
+	}
+	return n
+}
