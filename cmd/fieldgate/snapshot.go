@@ -156,10 +156,10 @@ func findProblems(s *web.Status) []web.Problem {
 	}
 	for _, b := range s.Buses {
 		if !b.Open && b.Error != "" {
-			add("E0710", "bus "+b.Name, "", "%s", b.Error)
+			add("E0717", "bus "+b.Name, "", "%s", b.Error)
 		}
 		for _, hint := range b.Hints {
-			add("W0711", "bus "+b.Name, "", "%s", hint)
+			add("W0718", "bus "+b.Name, "", "%s", hint)
 		}
 	}
 	for _, d := range s.Devices {
