@@ -288,6 +288,25 @@ func TestAnswerThatDoesNotFitGivesNoValue(t *testing.T) {
 	})
 }
 
+// TestLineGoneWithNothingToRead: a group of which every register is left alone
+// must not keep the loop spinning while the line is gone.
+func TestLineGoneWithNothingToRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newFakeLine(map[byte]*fakeUnit{1: {holding: registers(0, 4)}})
+		b := newBench(t, l, nil, dev("plc", 1, tag("a", "h0"), every(200*time.Millisecond, tag("gone", "h99"))))
+		defer b.stop()
+		b.run(5 * time.Second)
+		if b.last("plc", "gone") != "bad(config)" {
+			t.Fatal(b.last("plc", "gone"))
+		}
+		l.change(func() { l.gone = true })
+		b.run(time.Minute)
+		if b.last("plc", "a") != "bad(port)" {
+			t.Error(b.last("plc", "a"))
+		}
+	})
+}
+
 func TestScaleTag(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		u := &fakeUnit{holding: map[uint16]uint16{40: 2345, 45: 0xFFFF, 200: 0xFFFE, 201: 100}}

@@ -3,6 +3,7 @@ package modbus
 import (
 	"context"
 	"fmt"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -77,6 +78,35 @@ func TestWriteOnce(t *testing.T) {
 		u.ignoreWrites = true
 		if _, err := WriteOnce(t.Context(), l, 7, regs(t, "h10")[0], drivers.IntValue(99)); codeOf(err) != drivers.CodeReadBack {
 			t.Error(err)
+		}
+	})
+}
+
+// TestCommandsDoNotStopPolling: however many commands come, groups that are due
+// get their turn.
+func TestCommandsDoNotStopPolling(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newFakeLine(map[byte]*fakeUnit{1: {holding: registers(0, 10)}})
+		b := newBench(t, l, nil, dev("plc", 1, tag("a", "h0")))
+		defer b.stop()
+		b.run(500 * time.Millisecond)
+		b.forget()
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		defer cancel()
+		var wg sync.WaitGroup
+		for range 2 * maxJobs {
+			wg.Go(func() {
+				for ctx.Err() == nil {
+					if _, err := b.d.Do(ctx, wire.Request{Unit: 1, Function: 3, Address: 5, Quantity: 1}); err != nil && ctx.Err() == nil {
+						t.Error(err)
+						return
+					}
+				}
+			})
+		}
+		wg.Wait()
+		if n := len(b.of("plc", "a")); n < 19 {
+			t.Errorf("%d polls in 20 s", n)
 		}
 	})
 }

@@ -17,6 +17,7 @@ const (
 	tagDisabled   = 10 * time.Minute
 	tagStrikes    = 3
 	overrunNotice = 10 * time.Minute
+	jobsInARow    = 8 // then a group that is due gets a turn, however many commands wait
 )
 
 // poller is one Run of a driver. Its goroutine owns all of it, and the devices,
@@ -56,13 +57,17 @@ func (p *poller) loop(ctx context.Context) {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	defer p.flush()
-	for ctx.Err() == nil {
-		select {
-		case j := <-p.d.jobs:
-			p.serve(ctx, j)
-			continue
-		default:
+	for jobs := 0; ctx.Err() == nil; {
+		if jobs < jobsInARow {
+			select {
+			case j := <-p.d.jobs:
+				p.serve(ctx, j)
+				jobs++
+				continue
+			default:
+			}
 		}
+		jobs = 0
 		now := time.Now()
 		g, wait := (*group)(nil), p.downUntil.Sub(now)
 		if wait <= 0 {
@@ -163,6 +168,7 @@ func (p *poller) step(ctx context.Context, g *group) {
 		g.begin()
 	}
 	now := time.Now()
+	going := true
 	for len(g.todo) > 0 {
 		t := g.todo[0]
 		g.todo = g.todo[1:]
@@ -173,10 +179,10 @@ func (p *poller) step(ctx context.Context, g *group) {
 		if g.dev.allDisabled(t.block, now) {
 			continue
 		}
-		p.readBlock(ctx, g, t)
+		going = p.readBlock(ctx, g, t)
 		break
 	}
-	if len(g.todo) == 0 && ctx.Err() == nil && g.dev.state.state != stateOffline && !p.down {
+	if going && len(g.todo) == 0 {
 		p.finish(g)
 	}
 }
@@ -217,7 +223,10 @@ func (dev *device) allDisabled(b *block, now time.Time) bool {
 	return true
 }
 
-func (p *poller) readBlock(ctx context.Context, g *group, t todo) {
+// readBlock reads a block and reports its points. It returns false where the
+// run is over without having come to its end: the unit is offline, the line
+// gone, the driver ends.
+func (p *poller) readBlock(ctx context.Context, g *group, t todo) bool {
 	reply, err := p.ask(ctx, g.dev.state, t.request(g.dev.unit))
 	var ex *wire.Exception
 	switch judge(err) {
@@ -230,7 +239,7 @@ func (p *poller) readBlock(ctx context.Context, g *group, t todo) {
 			}
 		case errors.As(err, &ex) && ex.Config():
 			if p.split(g, t) {
-				return
+				return true
 			}
 			p.refuse(g.dev, t.block, wire.Reason(err))
 		default:
@@ -239,18 +248,19 @@ func (p *poller) readBlock(ctx context.Context, g *group, t todo) {
 	case silent:
 		g.todo, g.first = nil, (t.top+1)%len(g.blocks)
 		if g.dev.state.state == stateOffline {
-			return // every tag says so already
+			return false // every tag says so already
 		}
 		g.dev.mark(t.block, wire.Reason(err))
 	case lineGone:
-		return
+		return false
 	case noVerdict:
 		if ctx.Err() != nil {
-			return
+			return false
 		}
 		g.dev.mark(t.block, wire.Reason(err))
 	}
 	p.addBlock(g, t.block)
+	return true
 }
 
 // mark notes why the points of a block have no value in this run.

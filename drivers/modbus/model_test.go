@@ -1,0 +1,129 @@
+package modbus
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"fieldgate/buffer/clock"
+	"fieldgate/configs/conf"
+	"fieldgate/drivers"
+	"fieldgate/drivers/modbus/wire"
+)
+
+// TestNeverAWrongValue lets everything fail at random for twenty minutes of
+// simulated time. Every register holds its own address plus a count that the test raises,
+// so each good value can be checked against the moment it was read.
+func TestNeverAWrongValue(t *testing.T) {
+	for seed := range uint64(modelSeeds) {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) { neverAWrongValue(t, seed) })
+	}
+}
+
+// modelSeeds is how many histories a test run simulates.
+const modelSeeds = 3
+
+func neverAWrongValue(t *testing.T, seed uint64) {
+	const units, span, tags = 4, 20 * time.Minute, 12
+	synctest.Test(t, func(t *testing.T) {
+		r := rand.New(rand.NewPCG(seed, 1))
+		l := newFakeLine(map[byte]*fakeUnit{})
+		refuse, misfit := 0, 0
+		var devices []Device
+		for u := 1; u <= units; u++ {
+			l.units[byte(u)] = &fakeUnit{
+				holding: registers(0, 100),
+				refuse: func(wire.Request) byte {
+					if r.IntN(100) < refuse {
+						return []byte{1, 2, 3, 4, 6, 10, 11, 99}[r.IntN(8)]
+					}
+					return 0
+				},
+				misfit: func(wire.Request) bool { return r.IntN(100) < misfit },
+			}
+			d := Device{Name: fmt.Sprint("m", u), Unit: u, Poll: conf.Duration(time.Second), Offline: Offline{BackoffMax: conf.Duration(10 * time.Second)}}
+			for i := range tags {
+				one := writable(tag(fmt.Sprint("t", i), fmt.Sprint("h", 7*i)))
+				one.Poll = conf.Duration([]time.Duration{200 * time.Millisecond, time.Second, 5 * time.Second}[i%3])
+				d.Tags = append(d.Tags, one)
+			}
+			devices = append(devices, d)
+		}
+		b := newBench(t, l, &fakeMemory{map[string][]byte{}}, devices...)
+		value := map[string]uint64{} // what a write has made of a tag
+		for end := time.Now().Add(span); time.Now().Before(end); {
+			b.run(time.Duration(r.IntN(20000)) * time.Millisecond)
+			l.change(func() {
+				refuse, misfit = r.IntN(2)*r.IntN(30), r.IntN(2)*r.IntN(20)
+				l.gone = r.IntN(10) == 0
+				l.units[byte(1+r.IntN(units))].dead = r.IntN(3) == 0
+			})
+			device, name := fmt.Sprint("m", 1+r.IntN(units)), fmt.Sprint("t", r.IntN(tags))
+			got, err := b.d.Write(t.Context(), device, name, drivers.UintValue(uint64(r.IntN(60000))))
+			if value[device+name] = unknown; err == nil {
+				value[device+name], _ = got.ReadBack.Uint()
+			}
+			checkModel(t, b, value)
+		}
+		l.change(func() {
+			l.gone, refuse, misfit = false, 0, 0
+			for _, u := range l.units {
+				u.dead = false
+			}
+		})
+		b.run(15 * time.Minute) // the longest that anything is left alone, and a poll
+		b.forget()
+		b.run(10 * time.Second)
+		for u := 1; u <= units; u++ {
+			for i := range tags {
+				if got := b.of(fmt.Sprint("m", u), fmt.Sprint("t", i)); len(got) == 0 || got[len(got)-1][0] == 'b' {
+					t.Errorf("m%d/t%d has not recovered: %q", u, i, got)
+				}
+			}
+		}
+		b.stop()
+	})
+}
+
+// unknown stands for a tag of which a write failed: it may have been done or not.
+const unknown = 1 << 20
+
+// checkModel checks what was reported since the last look.
+func checkModel(t *testing.T, b *bench, value map[string]uint64) {
+	t.Helper()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	newest := map[string]clock.Stamp{}
+	last := map[string]uint64{}
+	for _, s := range b.samples {
+		key := s.Device + s.Tag
+		if s.Quality != drivers.Good {
+			if !s.Value.IsNull() || s.Reason == "" {
+				t.Fatalf("%+v", s)
+			}
+			continue
+		}
+		if s.Time.Before(newest[key]) {
+			t.Fatalf("%s goes back in time", key)
+		}
+		newest[key] = s.Time
+		last[key], _ = s.Value.Uint()
+	}
+	// The newest good value of a tag is what was written last, or its address.
+	for key, got := range last {
+		want, written := value[key]
+		if !written {
+			var unit, n uint64
+			if _, err := fmt.Sscanf(key, "m%dt%d", &unit, &n); err != nil {
+				t.Fatal(err)
+			}
+			want = 7 * n
+		}
+		if want != unknown && got != want {
+			t.Fatalf("%s is %d, reported as %d with quality good", key, want, got)
+		}
+	}
+	b.samples = b.samples[:0]
+}
