@@ -147,7 +147,13 @@ func (bt *batch) hand(h *handler, m mqtt.Message, ack int) {
 	bt.calls = append(bt.calls, call{h, []mqtt.Message{m}, []int{ack}})
 }
 
+// inHandler marks the context of a handler.
+type inHandler struct{}
+
 func (bt *batch) callHandlers(ctx context.Context) {
+	if len(bt.calls) > 0 {
+		ctx = context.WithValue(ctx, inHandler{}, true)
+	}
 	for i := range bt.calls {
 		c := &bt.calls[i]
 		if err := c.handler.call(ctx, c.msgs); err != nil {

@@ -137,7 +137,8 @@ func (b *Broker) Handle(filter string, h func(ctx context.Context, msgs []mqtt.M
 // returns when the handlers have returned and, for QoS 1 and 2, when everything
 // that persistent sessions must get is durable; for those it also waits for
 // overfull subscribers, as long as ctx allows: then the messages are published
-// all the same and the error is that of ctx.
+// all the same and the error is that of ctx. With the context of a handler it
+// does not wait for them: the one it would wait for may be waiting for it.
 func (b *Broker) Publish(ctx context.Context, msgs ...mqtt.Message) error {
 	for i := range msgs {
 		if err := mqtt.CheckTopic(msgs[i].Topic); err != nil {
@@ -154,7 +155,7 @@ func (b *Broker) Publish(ctx context.Context, msgs ...mqtt.Message) error {
 	}
 	bt.finish(ctx)
 	err := bt.err
-	if len(bt.blocked) > 0 {
+	if len(bt.blocked) > 0 && ctx.Value(inHandler{}) == nil {
 		room := make(chan struct{})
 		b.holdFor(bt.blocked, func() { close(room) })
 		select {

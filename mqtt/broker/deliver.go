@@ -107,13 +107,17 @@ func (c *conn) sendNowLocked(p *publish, ids []uint32, qos mqtt.QoS, id uint16, 
 		return c.appendLocked(&out)
 	}
 	f := p.frame(c.version, qos, retain)
-	if f == nil || len(f.b) > c.maxPacket || qos == 0 && c.outLen()+len(f.b) > c.maxOut {
+	if f == nil || len(f.b) > c.maxPacket || qos == 0 && !c.fitsLocked(len(f.b)) {
 		return false
 	}
 	c.outLocked().b = f.put(c.out.b, id)
 	c.countOutLocked(len(p.payload))
 	return true
 }
+
+// fitsLocked reports whether the buffer takes so much more. What is larger
+// than all of it fits into the empty one.
+func (c *conn) fitsLocked(size int) bool { return c.outLen() == 0 || c.outLen()+size <= c.maxOut }
 
 // appendLocked appends a PUBLISH of the connection's own, with a topic alias
 // where the client allows them.
@@ -129,7 +133,7 @@ func (c *conn) appendLocked(out *packet.Publish) bool {
 		}
 	}
 	size := out.Size(c.version)
-	if size > c.maxPacket || out.QoS == 0 && c.outLen()+size > c.maxOut {
+	if size > c.maxPacket || out.QoS == 0 && !c.fitsLocked(size) {
 		return false
 	}
 	b, err := out.Append(c.outLocked().b, c.version)
@@ -203,8 +207,8 @@ func (s *session) pumpLocked() bool {
 		}
 		e := s.queue.at(0)
 		if e.qos == 0 {
-			if c.outLen() >= c.maxOut {
-				break
+			if !c.fitsLocked(int(messageBytes(e.msg))) {
+				break // until the buffer has been written
 			}
 			e := s.unqueueLocked(0)
 			// A newer message has gone to this subscriber already if this one is no longer the retained one.

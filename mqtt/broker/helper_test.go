@@ -330,6 +330,20 @@ func (p *peer) silent() {
 	}
 }
 
+// ping waits for the answer to a ping and puts messages that come before it aside.
+func (p *peer) ping() {
+	p.t.Helper()
+	p.send(&packet.Pingreq{})
+	for {
+		switch k := p.mustNext().(type) {
+		case *packet.Publish:
+			p.early = append(p.early, k)
+		case *packet.Pingresp:
+			return
+		}
+	}
+}
+
 // leave disconnects and waits for the broker to notice.
 func (p *peer) leave() {
 	p.t.Helper()

@@ -127,6 +127,28 @@ func TestPublishWaitsForRoom(t *testing.T) {
 	}
 }
 
+// A handler that answers the very client it was called for does not wait for
+// that client's queue.
+func TestHandlerAnswersAnOverfullClient(t *testing.T) {
+	s := start(t, Config{MaxQueued: 2, MaxInflight: 1}, nil)
+	s.Handle("ask", func(ctx context.Context, msgs []mqtt.Message) (err error) {
+		for range msgs {
+			err = errors.Join(err, s.Publish(ctx, mqtt.Message{Topic: "answer", QoS: 1}))
+		}
+		return err
+	})
+	c := s.connect(mqtt.V5, "c")
+	c.subscribe(sub("answer", 1))
+	const n = 20
+	for range n {
+		c.send(pub("ask", "", 0, 0))
+	}
+	c.ping()
+	for range n {
+		c.receive()
+	}
+}
+
 // A store that fails: nothing is acknowledged that is not safe, and all goes
 // on when it works again.
 func TestStoreFaults(t *testing.T) {

@@ -298,12 +298,12 @@ func TestWebSocket(t *testing.T) {
 			o.HTTPHeader.Set("Origin", c.origin)
 		}
 		ws, _, err := websocket.Dial(ctx, base+c.path, o)
+		if err == nil && c.ok {
+			ws.CloseNow()
+			continue
+		}
 		if err == nil {
 			_, _, err = ws.Read(ctx)
-			if c.ok {
-				ws.CloseNow()
-				continue
-			}
 		}
 		if err == nil || c.ok {
 			t.Errorf("%s: %v", name, err)
