@@ -64,6 +64,8 @@ type Bridge struct {
 	kick      chan struct{} // capacity 1
 	dial      dialFunc      // tests replace it
 
+	primaryCheck time.Duration // tests shorten it
+
 	mu    sync.Mutex // guards state alone
 	state Stats      // the part about the connection
 }
@@ -86,7 +88,7 @@ func New(cfg Config, o Options) (*Bridge, error) {
 		return nil, err
 	}
 	b := &Bridge{cfg: cfg, s: s, opts: o, queue: o.Cursor, log: o.Log.With("upstream", s.name), origin: "upstream:" + s.name,
-		replies: o.Base + "/upstream/" + s.name + "/reply/", echoes: newEchoes(), kick: make(chan struct{}, 1), dial: dialClient}
+		replies: o.Base + "/upstream/" + s.name + "/reply/", echoes: newEchoes(), kick: make(chan struct{}, 1), dial: dialClient, primaryCheck: primaryCheck}
 	plain := route{gateway: o.Gateway, format: encode.AsIs, qos: DefaultRouteQoS, batch: batchLimits{samples: 1},
 		priority: buffer.Alarm, wall: o.Buffer.Wall, asIs: o.AsIs, strip: true}
 	reply := plain

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"slices"
 	"strings"
@@ -161,6 +162,33 @@ func TestRunFailover(t *testing.T) {
 			}
 			stop()
 		})
+	}
+}
+
+// TestBackToPrimary: on a stand-by the bridge returns to the first address when
+// that accepts connections again.
+func TestBackToPrimary(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	w := newWorld(t, Config{Name: "up", URLs: []string{"mqtt://" + l.Addr().String(), "mqtt://localhost:1"}})
+	w.primaryCheck = 10 * time.Millisecond
+	d := &dialer{plan: func(n int, host string) (*fakeConn, error) {
+		if n == 0 {
+			return nil, errors.New("not yet")
+		}
+		return newFakeConn(time.Millisecond), nil
+	}}
+	stop := w.runBridge(t, d)
+	defer stop()
+	until(t, "back at the first address", func() bool {
+		return slices.Equal(d.hosts(), []string{"127.0.0.1", "localhost", "127.0.0.1"}) && w.Stats().State == StateOnline
+	})
+	time.Sleep(50 * time.Millisecond)
+	if got := d.hosts(); len(got) != 3 {
+		t.Errorf("went on to %q", got)
 	}
 }
 

@@ -53,7 +53,7 @@ func (b *Bridge) watchPrimary(ctx context.Context, cancel context.CancelCauseFun
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(primaryCheck):
+		case <-time.After(b.primaryCheck):
 		}
 		d := net.Dialer{Timeout: b.s.timeout}
 		conn, err := d.DialContext(ctx, "tcp", b.s.urls[0].Host)

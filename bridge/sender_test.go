@@ -68,7 +68,7 @@ func TestReceiveMaximum(t *testing.T) {
 func TestLiveFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, Config{Drain: Drain{Rate: "50/s", BacklogShare: ptr(0.5)}})
-		for i := range 5000 {
+		for i := range 1500 {
 			m := value(i)
 			m.Topic = "acme/old"
 			w.q.add(m, buffer.Normal)
@@ -111,7 +111,7 @@ func TestLiveFirst(t *testing.T) {
 func TestBacklogShare(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, Config{Drain: Drain{BacklogShare: ptr(0.25)}})
-		for i := range 5000 {
+		for i := range 1500 {
 			m := value(i)
 			m.Topic = "acme/old"
 			w.q.add(m, buffer.Normal)
@@ -121,7 +121,7 @@ func TestBacklogShare(t *testing.T) {
 		stop := w.start(c)
 		time.Sleep(10 * time.Second) // the window has grown
 		alone := len(c.payloads())
-		for i := range 1000 {
+		for i := range 400 {
 			m := value(i)
 			m.Topic = "acme/new"
 			w.q.add(m, buffer.Normal)
@@ -139,7 +139,7 @@ func TestBacklogShare(t *testing.T) {
 		}
 		// 8 slots of 200 ms are 40 messages a second; live values take 20, and
 		// a quarter of the window is 10.
-		if rate := float64(old) / 50; rate < 8 || rate > 11 {
+		if rate := float64(old) / 20; rate < 8 || rate > 11 {
 			t.Errorf("%.1f messages a second of backlog beside live values, want 10", rate)
 		}
 	})
