@@ -13,10 +13,10 @@ import (
 	"time"
 
 	"fieldgate/configs/conf"
-	"fieldgate/internal/peers"
 	"fieldgate/mqtt"
 	"fieldgate/mqtt/client"
 	"fieldgate/mqtt/mqtttest"
+	"fieldgate/scripts/peertest"
 )
 
 // counted is a client's publish with a number for payload.
@@ -243,7 +243,7 @@ func TestState(t *testing.T) {
 // is right a kick connects at once.
 func TestLogin(t *testing.T) {
 	passwords := filepath.Join(t.TempDir(), "passwords")
-	if out, err := exec.Command(peers.Need(t, "mosquitto_passwd"), "-c", "-b", passwords, "plant7", "right").CombinedOutput(); err != nil {
+	if out, err := exec.Command(peertest.Need(t, "mosquitto_passwd"), "-c", "-b", passwords, "plant7", "right").CombinedOutput(); err != nil {
 		t.Fatalf("mosquitto_passwd: %v: %s", err, out)
 	}
 	m := newMosquitto(t, "allow_anonymous false", "password_file "+passwords)

@@ -16,9 +16,9 @@ import (
 
 	"fieldgate/buffer"
 	"fieldgate/configs/conf"
-	"fieldgate/internal/peers"
 	"fieldgate/mqtt"
 	"fieldgate/mqtt/client"
+	"fieldgate/scripts/peertest"
 )
 
 const patience = 30 * time.Second
@@ -47,7 +47,7 @@ type mosquitto struct {
 // follow the listener line.
 func newMosquitto(t testing.TB, lines ...string) *mosquitto {
 	t.Helper()
-	bin := peers.Need(t, "mosquitto")
+	bin := peertest.Need(t, "mosquitto")
 	dir := t.TempDir()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
