@@ -10,7 +10,7 @@ import (
 // TestBench runs the benchmark of `fieldgate bench queue` for a moment: every
 // message must come back, and every figure be there.
 func TestBench(t *testing.T) {
-	per := 100 * time.Millisecond
+	per := 40 * time.Millisecond
 	if os.Getenv("FIELDGATE_LONG") != "" {
 		per = 5 * time.Second
 	}

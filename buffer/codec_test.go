@@ -181,7 +181,7 @@ func FuzzPages(f *testing.F) {
 // TestSpans compares the set with a plain map.
 func TestSpans(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(rand.Uint64(), 1))
-	for range 200 {
+	for range 40 {
 		var s spans
 		in := map[uint64]bool{}
 		for range 60 {

@@ -107,7 +107,7 @@ func killChild(dir string) {
 // TestKill kills a writing process with SIGKILL at random moments and looks
 // whether everything it had promised is still there.
 func TestKill(t *testing.T) {
-	rounds := 8
+	rounds := 5
 	if os.Getenv("FIELDGATE_LONG") != "" {
 		rounds = 300
 	}

@@ -69,7 +69,7 @@ func account(t *testing.T, c *Cursor) (got map[int]int, gaps []GapRecord) {
 // delivered and what is reported as missing add up to what was appended, also
 // over a restart in the middle, and the limit holds.
 func TestLimits(t *testing.T) {
-	const total = 3000
+	const total = 2000
 	for _, policy := range []string{FullDropOldest, FullDropNewest, FullThin} {
 		t.Run(policy, func(t *testing.T) {
 			t.Parallel()

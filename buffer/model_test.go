@@ -290,7 +290,7 @@ func segmentCount(t testing.TB, b *Buffer) (n int64) {
 // TestModel compares the queue with the model over random appends, reads,
 // acknowledgements in any order, reconnects, restarts and crashes.
 func TestModel(t *testing.T) {
-	rounds, steps := 4, 300
+	rounds, steps := 2, 150
 	if os.Getenv("FIELDGATE_LONG") != "" {
 		rounds, steps = 100, 2000
 	}

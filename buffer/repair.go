@@ -179,3 +179,10 @@ func (d *db) truncateLocked() error {
 	}
 	return d.execAllLocked("PRAGMA incremental_vacuum(1000)")
 }
+
+// noteMoved remembers a damaged file for Stats.
+func (b *Buffer) noteMoved(name string) {
+	b.mu.Lock()
+	b.stats.moved = append(b.stats.moved, name)
+	b.mu.Unlock()
+}
