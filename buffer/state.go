@@ -347,6 +347,8 @@ func (s *State) dequeueLocked(e *mqtt.SessionSeq, w *waiter) error {
 		s.undoLocked(c)
 		if i == 0 {
 			x.pend = x.pend[1:]
+		} else {
+			x.pend = slices.Delete(x.pend, i, i+1)
 		}
 		return nil
 	}
