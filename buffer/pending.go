@@ -51,7 +51,11 @@ func (s *State) Pending(ctx context.Context, clientID string, after uint64, max 
 			break
 		}
 		if _, gone := x.gone[c.seq]; c.seq > after && !c.dead && !gone {
-			out = append(out, mqtt.Queued{Seq: c.seq, Message: *c.msg, PacketID: c.state.packetID, Released: c.state.released})
+			state := c.state
+			if u, ok := x.upd[c.seq]; ok { // the writer has c already
+				state = u
+			}
+			out = append(out, mqtt.Queued{Seq: c.seq, Message: *c.msg, PacketID: state.packetID, Released: state.released})
 		}
 	}
 	return out, nil

@@ -314,15 +314,13 @@ func (s *State) updateLocked(e *mqtt.SessionEntry, w *waiter) error {
 		return nil // the session ended meanwhile: nothing of it is to be kept
 	}
 	st := queueState{e.PacketID, e.Released}
-	if _, c := x.pending(e.Seq); c != nil {
+	if _, c := x.pending(e.Seq); c != nil && !c.taken {
 		c.state = st
-		if !c.taken {
-			if w != nil {
-				c.wait = append(c.wait, w)
-				w.left++
-			}
-			return nil
+		if w != nil {
+			c.wait = append(c.wait, w)
+			w.left++
 		}
+		return nil
 	}
 	if x.upd == nil {
 		x.upd = make(map[uint64]queueState)
