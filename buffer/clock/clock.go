@@ -55,15 +55,20 @@ var anchor = sync.OnceValue(func() (a struct {
 })
 
 // Now is the present moment.
-func Now() Stamp {
+func Now() Stamp { return at(time.Now()) }
+
+// at is the stamp of a reading of Go's clock, by its monotonic part.
+func at(t time.Time) Stamp {
 	a := anchor()
-	return Stamp{Nanos: a.nanos + int64(time.Since(a.at))}
+	return Stamp{Nanos: a.nanos + int64(t.Sub(a.at))}
 }
 
 // Wall is the wall-clock time of a stamp of this boot (Boot 0), by what the
-// wall clock says now.
+// wall clock says now. Both clocks come from one reading: a pause between two
+// would shift the result.
 func Wall(s Stamp) time.Time {
-	return time.Now().Round(0).Add(-Now().Sub(s))
+	now := time.Now()
+	return now.Round(0).Add(-at(now).Sub(s))
 }
 
 // Synced reports whether the kernel says that the wall clock is synchronised
