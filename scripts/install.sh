@@ -96,7 +96,8 @@ install_or_upgrade() {
     [ -n "$url" ] || die 2 "say where from: --offline DIR, or --url BASE --version V"
     [ -n "$version" ] || die 2 "--url needs --version"
   fi
-  case "${arch:=$(detect_arch)}" in
+  [ -n "$arch" ] || arch="$(detect_arch)" || exit $?
+  case "$arch" in
     amd64 | arm64 | armv7 | armv6) ;;
     *) die 2 "unknown architecture $arch; one of amd64, arm64, armv7, armv6" ;;
   esac

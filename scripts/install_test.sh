@@ -27,7 +27,8 @@ FIELDGATE_VERSION=v0.0.1-test bash scripts/release "$tmp/dist" >/dev/null || exi
 native="$(dpkg --print-architecture)"
 
 # The unit, seen by systemd itself, with the program where the unit expects it.
-mkdir -p "$tmp/sd/usr/bin" "$tmp/sd/lib/systemd/system"
+mkdir -p "$tmp/sd/usr/bin" "$tmp/sd/bin" "$tmp/sd/lib/systemd/system"
+cp /bin/kill "$tmp/sd/bin/kill"
 ok "prepare a root for systemd-analyze" install "$tmp/sd"
 for target in network-online.target multi-user.target sysinit.target basic.target shutdown.target network.target; do
   [ -e "$tmp/sd/lib/systemd/system/$target" ] || printf '[Unit]\nDescription=%s\n' "$target" >"$tmp/sd/lib/systemd/system/$target"
