@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 
 	_ "modernc.org/sqlite" // the driver
 )
@@ -236,6 +237,9 @@ func prepareDir(dir string) error {
 }
 
 func dirError(dir string, err error) error {
+	if errors.Is(err, syscall.ENOTDIR) {
+		return fmt.Errorf("buffer.dir %s cannot be written (%w): a file is in its place; move that away, or set another buffer.dir", dir, rootCause(err))
+	}
 	return fmt.Errorf("buffer.dir %s cannot be written (%w); run: sudo install -d -m 0700 -o %s %s, or set another buffer.dir",
 		dir, rootCause(err), userName(), dir)
 }

@@ -155,7 +155,14 @@ func Open(cfg Config, o Options) (*Buffer, error) {
 	}
 	b.boots.synced = o.synced
 	b.db.path = filepath.Join(cfg.Dir, "queue.db")
-	if err := b.start(); err != nil {
+	err := b.start()
+	if sqlCode(err) == codeFull && os.Remove(b.ballast()) == nil {
+		err = b.start() // with the room that was kept for this
+	}
+	if sqlCode(err) == codeFull {
+		return nil, fmt.Errorf("the disk of %s is full: free some space there, then start the gateway again (%w)", cfg.Dir, err)
+	}
+	if err != nil {
 		return nil, err
 	}
 	go b.w.run()
