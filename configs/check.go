@@ -91,6 +91,7 @@ func (l *loader) check() {
 	l.checkNames()
 	l.checkBusNames()
 	l.checkPorts()
+	l.checkDoors()
 	l.checkBuses()
 	topics := l.topics()
 	l.checkTopics(topics)

@@ -188,8 +188,13 @@ func (l *loader) read(path string) (string, bool) {
 	if err != nil {
 		l.broken = true
 		help := ""
-		if os.IsNotExist(err) {
+		switch {
+		case os.IsNotExist(err):
 			help = "fieldgate init writes a first one"
+		case os.IsPermission(err):
+			help = "use sudo, or let this user's group read it: chgrp GROUP FILE; chmod 0640 FILE"
+		default:
+			help = "name the configuration itself, as /etc/fieldgate/fieldgate.toml"
 		}
 		l.add(Problem{Code: "E0101", File: path, Text: "the configuration cannot be read: " + reason(err), Help: help}, nil, tree.Span{})
 		return "", false

@@ -16,6 +16,9 @@ import (
 	"fieldgate/web"
 )
 
+// maxSocketPath is what fits into a socket's address (unix(7), sun_path).
+const maxSocketPath = 107
+
 // maxControlRequest bounds what a command may send.
 const maxControlRequest = 1 << 20
 
@@ -40,11 +43,14 @@ func listenControl(path string, g *gateway) (*control, error) {
 	}
 	if info, err := os.Lstat(path); err == nil {
 		if info.Mode()&os.ModeSocket == 0 {
-			return nil, fmt.Errorf("control socket %s: a file of another kind is in its place", path)
+			return nil, fmt.Errorf("control socket %s: a file of another kind is in its place; move it away, or give another path with --socket", path)
 		}
 		if err := os.Remove(path); err != nil {
 			return nil, fmt.Errorf("control socket: %w", err)
 		}
+	}
+	if len(path) > maxSocketPath {
+		return nil, fmt.Errorf("control socket %s: a socket's path has at most %d bytes; give a shorter one with --socket", path, maxSocketPath)
 	}
 	l, err := net.Listen("unix", path)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"sync"
 	"time"
@@ -34,6 +35,7 @@ type gateway struct {
 	web     *web.Server
 	control *control
 	written writtenToday
+	trust   trusted
 
 	mu       sync.Mutex
 	file     *configs.File
@@ -64,7 +66,7 @@ func (g *gateway) open(socket string) (err error) {
 	if g.base, err = g.file.Publish.BaseTopic(g.file.Gateway); err != nil {
 		return err
 	}
-	for _, step := range []func() error{g.openBuffer, g.openBroker, g.openLinks, g.openDrivers} {
+	for _, step := range []func() error{g.openBuffer, g.loadTrust, g.openBroker, g.openLinks, g.openDrivers} {
 		if err := step(); err != nil {
 			return err
 		}
@@ -76,6 +78,9 @@ func (g *gateway) openBuffer() (err error) {
 	g.buffer, err = buffer.Open(g.file.Buffer, buffer.Options{
 		Log: g.log, GatewayID: g.file.Gateway.ID, EventTopic: g.base + "/event", Events: g.bufferEvent,
 	})
+	if errors.Is(err, fs.ErrPermission) {
+		return codeError{exitPermission, err}
+	}
 	return err
 }
 

@@ -75,9 +75,11 @@ func (a *app) printStatus(w io.Writer, s *web.Status) {
 	fmt.Fprintf(w, "  %-10s%s\n", "Clock", clock)
 	fmt.Fprintf(w, "  %-10s%s free in %s, %s written today\n", "Disk", bytesText(int64(s.Store.FreeBytes)), s.Store.Dir, bytesText(int64(s.Store.WrittenToday)))
 	for i, p := range s.Problems {
-		if p.Next != "" {
-			fmt.Fprintf(w, "  %-10s%s: %s\n", head("Next", i), p.Part, p.Next)
+		text := p.Next
+		if text == "" {
+			text = p.Text // names the remedy itself
 		}
+		fmt.Fprintf(w, "  %-10s%s: %s\n", head("Next", i), p.Part, text)
 	}
 }
 

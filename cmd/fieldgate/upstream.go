@@ -3,12 +3,14 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"fieldgate/bridge"
+	"fieldgate/configs"
 	"fieldgate/web"
 )
 
@@ -68,7 +70,7 @@ func (a *app) upstreamTest(ctx context.Context, name string) error {
 		}
 	}
 	if cfg == nil {
-		return usageError{fmt.Errorf("there is no upstream %q in %s", name, a.configPath())}
+		return usageError{fmt.Errorf("there is no upstream %q in %s; it has %s", name, a.configPath(), upstreamNames(file))}
 	}
 	ctx, cancel := a.deadline(ctx, time.Minute)
 	defer cancel()
@@ -80,6 +82,18 @@ func (a *app) upstreamTest(ctx context.Context, name string) error {
 		return codeError{code: exitNetwork}
 	}
 	return nil
+}
+
+// upstreamNames lists the upstreams of a file for a person.
+func upstreamNames(file *configs.File) string {
+	names := make([]string, 0, len(file.Upstream))
+	for _, u := range file.Upstream {
+		names = append(names, u.Name)
+	}
+	if len(names) == 0 {
+		return "none"
+	}
+	return strings.Join(names, ", ")
 }
 
 func (a *app) printSteps(name string, steps []bridge.Step) error {

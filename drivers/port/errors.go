@@ -53,6 +53,8 @@ func reason(err error) string {
 		return "permission denied"
 	case errors.Is(err, unix.ENOTTY):
 		return "this is not a serial port"
+	case errors.Is(err, unix.EISDIR):
+		return "this is a directory, not a serial port"
 	}
 	return err.Error()
 }
@@ -69,7 +71,7 @@ func openError(path, resolved string, err error) *OpenError {
 	case errors.Is(err, unix.EBUSY), errors.Is(err, ErrBusy):
 		e.Err, e.Holder = ErrBusy, otherHolder(resolved)
 		e.Help = "stop the other program, or give it another port"
-	case errors.Is(err, fs.ErrNotExist):
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.ENOTTY), errors.Is(err, unix.EISDIR):
 		e.Help = `"fieldgate ports" lists the ports of this machine`
 	case errors.Is(err, fs.ErrPermission):
 		group := groupOf(resolved)

@@ -26,7 +26,7 @@ func (c Config) Validate(bad conf.Bad) {
 			under(conf.Problem{Key: "name", Code: "E0501", Text: fmt.Sprintf("listener[%d] has the name %q already", first, listenerName(l)), Part: l.Name})
 		}
 		if first, ok := binds[l.Bind]; ok && !strings.HasSuffix(l.Bind, ":0") {
-			under(conf.Problem{Key: "bind", Code: "E0502", Text: fmt.Sprintf("listener[%d] is bound to %q already", first, l.Bind), Part: l.Bind})
+			under(conf.Problem{Key: "bind", Code: "E0502", Text: fmt.Sprintf("listener[%d] is bound to %q already", first, l.Bind), Part: l.Bind, Help: "give each listener its own port"})
 		}
 		names[listenerName(l)], binds[l.Bind] = i, i
 	}
