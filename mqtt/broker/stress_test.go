@@ -37,6 +37,11 @@ func TestStress(t *testing.T) {
 		}()
 	}
 	wg.Wait()
+	waitFor(t, "those that still wait for their turn", func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return len(s.claims) == 0
+	})
 	// All is well afterwards.
 	r, w := s.connect(mqtt.V5, "after-r"), s.connect(mqtt.V5, "after-w")
 	r.subscribe(sub("after", 2))
