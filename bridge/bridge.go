@@ -21,6 +21,10 @@ type Store interface {
 	Wall(s clock.Stamp) (t time.Time, synced bool)
 }
 
+// QuarantineName is the queue that keeps messages an upstream refuses; no
+// upstream may be called so.
+const QuarantineName = "quarantine"
+
 // Options are what a bridge needs beside its configuration. All but the last
 // five are required.
 type Options struct {

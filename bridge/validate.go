@@ -32,6 +32,10 @@ func (c Config) Validate(bad conf.Bad) {
 }
 
 func (c Config) validateAddresses(bad conf.Bad) {
+	if c.Name == QuarantineName {
+		bad(conf.Problem{Key: "name", Code: "E0802", Text: fmt.Sprintf("name %q is taken: the queue of refused messages has it", c.Name),
+			Help: "choose another", Part: c.Name})
+	}
 	if strings.ContainsAny(c.Name, "/+#\x00") {
 		bad(conf.Problem{Key: "name", Code: "E0802", Text: fmt.Sprintf("name %q cannot stand in a topic", c.Name),
 			Help: "leave out / + and #", Part: c.Name})

@@ -48,7 +48,7 @@ var eventCodes = []codeText{
 // upstreamCodes are about upstreams, in the file and while running.
 var upstreamCodes = []codeText{
 	{"E0801", "address", "url is mqtt://, mqtts://, ws:// or wss:// with a host. User and password are keys of their own."},
-	{"E0802", "name", "The name of an upstream becomes a level of topics. It must not hold / + or #."},
+	{"E0802", "name", "The name of an upstream becomes a level of topics. It must not hold / + or #, nor be quarantine, which is the queue of refused messages."},
 	{"W0802", "any certificate is accepted", "With tls.insecure nobody checks who the upstream is. Use ca_file to trust a certificate of your own."},
 	{"E0803", "MQTT version", "version is 5, which falls back to 3.1.1, or 4 for 3.1.1 only."},
 	{"W0803", "password without TLS", "Whoever is on the way can read the password. Use mqtts:// or wss://."},

@@ -50,6 +50,7 @@ func (g *gateway) publishStatus(ctx context.Context) error {
 			return fmt.Errorf("health document: %w", err)
 		}
 		say("health", health, mqtt.KindStatus)
+		g.keepTrust()
 		notify(g.log, "STATUS="+g.oneLine())
 	}
 }

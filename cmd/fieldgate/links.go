@@ -1,12 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"reflect"
 	"sync"
 
 	"fieldgate/bridge"
+	"fieldgate/bridge/encode"
 	"fieldgate/configs"
 )
 
@@ -34,8 +36,15 @@ func (g *gateway) makeLinks(file *configs.File) error {
 	for _, u := range file.Upstream {
 		names = append(names, u.Name)
 	}
+	if len(names) > 0 {
+		names = append(names, bridge.QuarantineName)
+	}
 	if err := g.buffer.Upstreams(names); err != nil {
 		return fmt.Errorf("prepare the queue: %w", err)
+	}
+	asIs, err := g.asIs(file)
+	if err != nil {
+		return err
 	}
 	for _, u := range file.Upstream {
 		if g.links[u.Name] != nil {
@@ -45,8 +54,13 @@ func (g *gateway) makeLinks(file *configs.File) error {
 		if err != nil {
 			return fmt.Errorf("upstream %s: %w", u.Name, err)
 		}
+		quarantine, err := g.buffer.Cursor(bridge.QuarantineName)
+		if err != nil {
+			return fmt.Errorf("quarantine: %w", err)
+		}
 		b, err := bridge.New(u, bridge.Options{
 			Gateway: file.Gateway.ID, Base: g.base, Buffer: g.buffer, Cursor: cursor, Broker: g.broker, Log: g.log,
+			AsIs: asIs, Build: buildTime(), Floor: g.trust.Floor, Quarantine: quarantine,
 		})
 		if err != nil {
 			return fmt.Errorf("upstream %s: %w", u.Name, err)
@@ -54,6 +68,20 @@ func (g *gateway) makeLinks(file *configs.File) error {
 		g.links[u.Name] = &linkRunner{cfg: u, bridge: b}
 	}
 	return nil
+}
+
+// asIs encodes values as this gateway publishes them, for a value whose time is
+// known better when it is sent than when it was published.
+func (g *gateway) asIs(file *configs.File) (*encode.Encoder, error) {
+	o := encode.Options{
+		Format: cmp.Or(file.Publish.Format, encode.JSON), Template: file.Publish.Template, Timestamp: file.Publish.Timestamp,
+		Gateway: file.Gateway.ID, Wall: g.buffer.Wall,
+	}
+	e, err := encode.New(o)
+	if err != nil {
+		return nil, fmt.Errorf("[publish] format: %w", err)
+	}
+	return e, nil
 }
 
 func (g *gateway) bridges() []*bridge.Bridge {

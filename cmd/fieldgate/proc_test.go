@@ -20,8 +20,8 @@ import (
 // patience is how long a condition may take to come true on a loaded machine.
 const patience = 60 * time.Second
 
-// binary is the product, built as it is shipped; built once per test run.
-var binary = sync.OnceValues(func() (string, error) {
+// shipped is the product, built as it is shipped; built once per test run.
+var shipped = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "fieldgate-test")
 	if err != nil {
 		return "", err
@@ -37,7 +37,7 @@ var binary = sync.OnceValues(func() (string, error) {
 
 func fieldgateBinary(t *testing.T) string {
 	t.Helper()
-	path, err := binary()
+	path, err := shipped()
 	if err != nil {
 		t.Fatalf("build: %v", err)
 	}

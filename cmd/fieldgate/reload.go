@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"os"
 	"os/signal"
 	"reflect"
@@ -29,6 +30,13 @@ func newReloader(g *gateway, restart func()) *reloader {
 	if g.control != nil {
 		g.control.reload = r.request
 	}
+	g.super.HandleRequest("reload", func(ctx context.Context, _ json.RawMessage) (any, error) {
+		report, err := r.request(ctx)
+		if err == nil {
+			err = report.Err()
+		}
+		return nil, err
+	})
 	return r
 }
 
