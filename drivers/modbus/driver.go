@@ -143,7 +143,7 @@ func (d *Driver) Run(ctx context.Context, report func([]drivers.Sample)) error {
 		d.mu.Unlock()
 		return errors.New("bus runs already")
 	}
-	l := d.opt.open(d.bus.Line(d.log))
+	l := d.opt.open(d.bus.Line(d.opt.Log))
 	p := newPoller(d, l, report)
 	d.line, d.end, d.units, d.lineDown = l, end, p.sched.units, false
 	d.mu.Unlock()
