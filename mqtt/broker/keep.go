@@ -132,8 +132,17 @@ func (b *Broker) restore(ctx context.Context, st *mqtt.SessionState) error {
 		s.order = append(s.order, want.Filter)
 		b.tree.add(sub)
 	}
-	s.mu.Lock()
-	s.armLocked()
-	s.mu.Unlock()
 	return nil
+}
+
+// armRestored sets the timers of the sessions that were loaded, now that those
+// who must see a will are there.
+func (b *Broker) armRestored() {
+	for _, s := range b.allSessions() {
+		s.mu.Lock()
+		if s.conn == nil && s.timer == nil && !s.gone {
+			s.armLocked()
+		}
+		s.mu.Unlock()
+	}
 }

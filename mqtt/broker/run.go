@@ -20,6 +20,7 @@ func (b *Broker) Run(ctx context.Context) error {
 		b.startLocked(l)
 	}
 	b.mu.Unlock()
+	b.armRestored()
 	b.wg.Add(1)
 	go func() {
 		defer b.wg.Done()

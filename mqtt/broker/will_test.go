@@ -32,6 +32,7 @@ func newPipes(t *testing.T, cfg Config, store Store) *pipes {
 	if err != nil {
 		t.Fatal(err)
 	}
+	b.armRestored()
 	section := cfg.Listener[0]
 	section.Bind = "127.0.0.1:0"
 	p := &pipes{server: &server{Broker: b, t: t}, l: newListener(b, section, nil)}
