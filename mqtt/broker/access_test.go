@@ -14,9 +14,9 @@ import (
 
 	"golang.org/x/crypto/bcrypt"
 
-	"fieldgate/internal/peers"
 	"fieldgate/mqtt"
 	"fieldgate/mqtt/packet"
+	"fieldgate/scripts/peertest"
 )
 
 // hashes of the password "secret", one of each kind.
@@ -80,7 +80,7 @@ func TestPasswords(t *testing.T) {
 
 // Files that mosquitto_passwd wrote.
 func TestPasswordsOfMosquitto(t *testing.T) {
-	tool := peers.Need(t, "mosquitto_passwd")
+	tool := peertest.Need(t, "mosquitto_passwd")
 	path := filepath.Join(t.TempDir(), "users")
 	for i, args := range [][]string{{"-c", "-b", "-H", "sha512", path, "six", "secret"}, {"-b", "-H", "sha512-pbkdf2", path, "seven", "secret"}} {
 		if out, err := exec.Command(tool, args...).CombinedOutput(); err != nil {

@@ -118,7 +118,9 @@ func (b *Broker) restore(ctx context.Context, st *mqtt.SessionState) error {
 		}
 		s.received[id] = struct{}{}
 	}
+	b.mu.Lock()
 	b.sessions[s.id] = s
+	b.mu.Unlock()
 	for _, want := range st.Subscriptions {
 		share, filter, err := mqtt.SplitShare(want.Filter)
 		if err != nil || mqtt.CheckFilter(filter) != nil {

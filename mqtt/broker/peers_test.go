@@ -11,9 +11,9 @@ import (
 	"sync"
 	"testing"
 
-	"fieldgate/internal/peers"
 	"fieldgate/mqtt"
 	"fieldgate/mqtt/packet"
+	"fieldgate/scripts/peertest"
 )
 
 // output collects what a program prints.
@@ -57,7 +57,7 @@ func (s *server) port() (host, port string) {
 
 // Debian's mosquitto clients, in each version and QoS, also through an outage.
 func TestMosquittoClients(t *testing.T) {
-	mosquittoSub, mosquittoPub := peers.Need(t, "mosquitto_sub"), peers.Need(t, "mosquitto_pub")
+	mosquittoSub, mosquittoPub := peertest.Need(t, "mosquitto_sub"), peertest.Need(t, "mosquitto_pub")
 	s := start(t, Config{}, nil)
 	host, port := s.port()
 	for _, v := range []string{"mqttv31", "mqttv311", "mqttv5"} {
@@ -106,7 +106,7 @@ func TestMosquittoClients(t *testing.T) {
 
 // A mosquitto broker bridges to ours.
 func TestMosquittoBridge(t *testing.T) {
-	mosquitto := peers.Need(t, "mosquitto")
+	mosquitto := peertest.Need(t, "mosquitto")
 	s := start(t, Config{}, nil)
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -173,7 +173,7 @@ print("ok")
 `
 
 func TestPaho(t *testing.T) {
-	python := peers.NeedPython(t, "paho.mqtt.client")
+	python := peertest.NeedPython(t, "paho.mqtt.client")
 	s := start(t, Config{}, nil)
 	host, port := s.port()
 	for _, v := range versions {
