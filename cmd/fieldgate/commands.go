@@ -11,6 +11,7 @@ func (a *app) addCommands(root *cobra.Command) {
 		a.statusCommand(),
 		a.reloadCommand(),
 		a.versionCommand(),
+		a.benchCommand(),
 
 		a.initCommand(),
 		a.checkCommand(),
