@@ -147,7 +147,7 @@ func (p *probe) connect(ctx context.Context) bool {
 	defer cancel()
 	t := tls.Client(conn, cfg)
 	if err := t.HandshakeContext(ctx); err != nil {
-		return p.add("tls", began, err, "")
+		return p.add("tls", began, &client.DialError{Step: client.StepTLS, Address: p.u.Host, Err: err}, "")
 	}
 	st := t.ConnectionState()
 	cert := st.PeerCertificates[0]

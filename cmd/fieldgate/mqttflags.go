@@ -96,6 +96,9 @@ func trust(caFile string) (*tls.Config, error) {
 	return &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}, nil
 }
 
+// asFlags turns the keys that a remedy names into what these commands take.
+var asFlags = strings.NewReplacer("ca_file", "--ca-file", "client_id", "--id", "version = 4", "--v311")
+
 // dialError adds the remedy and the exit code.
 func dialError(err error) error {
 	if err == nil {
@@ -108,7 +111,7 @@ func dialError(err error) error {
 	}
 	var dial *client.DialError
 	if errors.As(err, &dial) && dial.Remedy != "" {
-		return withCode(code, "%w; %s", err, dial.Remedy)
+		return withCode(code, "%w; %s", err, asFlags.Replace(dial.Remedy))
 	}
 	return codeError{code, err}
 }

@@ -66,7 +66,7 @@ func simConfig(args []string) (sim.Config, error) {
 		problems = append(problems, fmt.Errorf("%s: unknown key %s", args[0], key))
 	}
 	cfg.Validate(func(p conf.Problem) {
-		problems = append(problems, fmt.Errorf("%s: %s: %s %s", args[0], p.Key, p.Text, p.Help))
+		problems = append(problems, fmt.Errorf("%s: %s: %s; %s", args[0], p.Key, p.Text, p.Help))
 	})
 	return cfg, errors.Join(problems...)
 }

@@ -76,6 +76,8 @@ func tlsRemedy(err error) string {
 		return "the broker refused our side: set cert_file and key_file to a certificate that it knows, and check its TLS versions"
 	case timedOut(err):
 		return "no answer: the port may not speak TLS"
+	case closed(err):
+		return "the port may not speak TLS: use mqtt:// or ws://, or the broker's TLS port (usually 8883)"
 	}
 	return "check that the port speaks TLS, and the certificates"
 }
