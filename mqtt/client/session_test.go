@@ -300,7 +300,7 @@ func TestAssignedClientID(t *testing.T) {
 func TestResumeUnderLoad(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const total = 400
-		b := &memoryBroker{arrived: map[string]int{}, qos2: map[uint16]bool{}}
+		b := newMemoryBroker(t)
 		cfg := Config{URL: "mqtt://h", ClientID: "c", SessionExpiry: 60, Session: NewSession()}
 		cuts := 0
 		dial := mqtttest.Pipe(t, b.serve)
@@ -336,6 +336,9 @@ func TestResumeUnderLoad(t *testing.T) {
 		}
 		_ = c.Close()
 		synctest.Wait()
+		if len(b.qos2) > 0 {
+			t.Errorf("the broker waits for PUBREL of %v", b.qos2)
+		}
 		for i := range total {
 			name := fmt.Sprint(i)
 			if n := b.arrived[name]; n < 1 || i%2 == 1 && n != 1 {
