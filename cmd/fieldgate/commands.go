@@ -20,6 +20,7 @@ func (a *app) addCommands(root *cobra.Command) {
 		a.passwdCommand(),
 
 		a.portsCommand(),
+		a.scanCommand(),
 		a.readCommand(),
 		a.writeCommand(),
 
