@@ -32,12 +32,10 @@ func (a *app) load(code int) (*configs.File, error) {
 	return nil, codeError{code: code}
 }
 
-// bufferDir is the folder of the queue that the configuration names, or
-// nothing where the file cannot be read.
+// bufferDir is the folder of the queue that the configuration names, as far as
+// it can be read: a gateway goes on running with the file it had before
+// somebody broke it, and has to be found then too.
 func (a *app) bufferDir() string {
-	file, report := configs.Load(a.configPath(), configs.Options{SkipFiles: true})
-	if !report.OK() {
-		return ""
-	}
+	file, _ := configs.Load(a.configPath(), configs.Options{SkipFiles: true})
 	return file.Buffer.Directory()
 }
