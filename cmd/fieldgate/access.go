@@ -149,7 +149,11 @@ func (x *access) writtenDoc(reg string, r drivers.WriteResult) *written {
 func (x *access) direct(f func(line modbus.Doer, unit byte) error) error {
 	line := wire.New(x.Target.Bus.Line(nil))
 	defer line.Close()
-	return f(line, x.Target.Unit)
+	err := f(line, x.Target.Unit)
+	if dns := (*net.DNSError)(nil); errors.As(err, &dns) {
+		return fmt.Errorf("%w; check the name, or write the address", err)
+	}
+	return err
 }
 
 // fromFile fills in bus and unit of a device that the configuration knows, for

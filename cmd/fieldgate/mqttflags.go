@@ -110,7 +110,10 @@ func dialError(err error) error {
 		code = exitPermission
 	}
 	var dial *client.DialError
-	if errors.As(err, &dial) && dial.Remedy != "" {
+	if errors.As(err, &dial) && dial.Step == client.StepConfig {
+		code = exitUsage
+	}
+	if dial != nil && dial.Remedy != "" {
 		return withCode(code, "%w; %s", err, asFlags.Replace(dial.Remedy))
 	}
 	return codeError{code, err}

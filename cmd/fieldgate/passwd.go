@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -141,9 +143,23 @@ func (a *app) openUsers(path string) (*users, error) {
 	}
 	u := &users{path: path}
 	for line := range strings.Lines(string(text)) {
-		u.lines = append(u.lines, strings.TrimRight(line, "\r\n"))
+		line = strings.TrimRight(line, "\r\n")
+		if !plausibleUser(line) {
+			return nil, fmt.Errorf("%s is no password file: line %d is not NAME:HASH; name the right one with --file, or move it away", path, len(u.lines)+1)
+		}
+		u.lines = append(u.lines, line)
 	}
 	return u, nil
+}
+
+// plausibleUser keeps us from listing, and above all from rewriting, a file
+// that is something else.
+func plausibleUser(line string) bool {
+	if line == "" || strings.HasPrefix(line, "#") {
+		return true
+	}
+	_, ok := userOf(line)
+	return ok && utf8.ValidString(line) && !strings.ContainsFunc(line, unicode.IsControl)
 }
 
 func userOf(line string) (string, bool) {

@@ -57,7 +57,7 @@ func simConfig(args []string) (sim.Config, error) {
 	var parse toml.ParseError
 	switch {
 	case errors.As(err, &parse):
-		return cfg, fmt.Errorf("%s: %s", args[0], parse.ErrorWithPosition())
+		return cfg, fmt.Errorf("%s:%d: %s", args[0], parse.Position.Line, parse.Message)
 	case err != nil:
 		return cfg, fmt.Errorf("%s: %w", args[0], err)
 	}

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"fieldgate/configs/conf"
 	"fieldgate/drivers/modbus"
 )
 
@@ -55,7 +56,20 @@ func parseTarget(text string) (target, error) {
 	if place == "" {
 		return target{}, usageError{fmt.Errorf("target %q names no host or port", text)}
 	}
-	return t, t.setOptions(text, options)
+	if err := t.setOptions(text, options); err != nil {
+		return target{}, err
+	}
+	return t, t.checkLine(text)
+}
+
+// checkLine finds what the configuration would refuse in a line, as its mode.
+func (t *target) checkLine(text string) (err error) {
+	t.Bus.Validate(func(p conf.Problem) {
+		if err == nil && !strings.HasPrefix(p.Code, "W") && p.Key != "name" {
+			err = usageError{fmt.Errorf("target %q: %s; %s", text, p.Text, p.Help)}
+		}
+	})
+	return err
 }
 
 func (t *target) setOptions(text string, options url.Values) error {
