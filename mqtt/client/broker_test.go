@@ -65,8 +65,8 @@ func (b *memoryBroker) serve(p *mqtttest.Peer) {
 func (b *memoryBroker) handle(p *mqtttest.Peer, q packet.Packet) packet.Packet {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if c, ok := q.(*packet.Connect); ok {
-		present := b.known && !c.CleanStart
+	if _, ok := q.(*packet.Connect); ok {
+		present := b.known
 		b.known, b.conn = true, p
 		return &packet.Connack{SessionPresent: present, Props: packet.ConnackProps{ReceiveMaximum: 5, TopicAliasMax: 3}}
 	}

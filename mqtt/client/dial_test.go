@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -158,21 +159,55 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+// closedPort is an address where nothing listens, and nobody else can before
+// the test's end: a socket holds it.
+func closedPort(t *testing.T) string {
+	t.Helper()
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = syscall.Close(fd) })
+	if err := syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		t.Fatal(err)
+	}
+	name, err := syscall.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("127.0.0.1:%d", name.(*syscall.SockaddrInet4).Port)
+}
+
+// serveSSH is a server of something else. It closes in an order that lets
+// its words arrive: a close with bytes unread would reset the connection.
+func serveSSH(t *testing.T) *mqtttest.Server {
+	return mqtttest.Serve(t, func(p *mqtttest.Peer) {
+		_, _ = p.Conn.Read(make([]byte, 1))
+		p.SendRaw("SSH-2.0-OpenSSH\r\n")
+		_ = p.Conn.(*net.TCPConn).CloseWrite()
+		swallow(p)
+	})
+}
+
+// wantStep dials what must fail in a step with a remedy.
+func wantStep(t *testing.T, cfg Config, step Step, remedy string) {
+	t.Helper()
+	conn, err := Dial(context.Background(), cfg)
+	var d *DialError
+	if !errors.As(err, &d) || d.Step != step || !strings.Contains(d.Remedy, remedy) || conn != nil {
+		t.Fatalf("%v\nremedy %q, want step %s and %q", err, d.Remedy, step, remedy)
+	}
+	if d.Address == "" || !strings.Contains(d.Error(), string(d.Step)) {
+		t.Errorf("error %q", d)
+	}
+}
+
 // Each step's failure is told apart, with a remedy.
 func TestDialSteps(t *testing.T) {
-	closedPort := func() string {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close()
-		return l.Addr().String()
-	}
 	dialer := func(err error) func(context.Context, string, string) (net.Conn, error) {
 		return func(context.Context, string, string) (net.Conn, error) { return nil, err }
 	}
-	silent := mqtttest.Serve(t, swallow)
-	speaking := mqtttest.Serve(t, func(p *mqtttest.Peer) { p.SendRaw("SSH-2.0-OpenSSH\r\n") })
+	closed, speaking := closedPort(t), serveSSH(t).Address()
 	for _, c := range []struct {
 		what   string
 		cfg    Config
@@ -181,44 +216,71 @@ func TestDialSteps(t *testing.T) {
 	}{
 		{"unknown host", Config{URL: "mqtt://h", Dialer: dialer(&net.OpError{Op: "dial", Err: &net.DNSError{Name: "h", Err: "no such host", IsNotFound: true}})}, StepDNS, "spelling"},
 		{"no name server", Config{URL: "mqtt://h", Dialer: dialer(&net.DNSError{Name: "h", Err: "refused"})}, StepDNS, "name server"},
-		{"closed port", Config{URL: "mqtt://" + closedPort()}, StepTCP, "nothing listens"},
+		{"closed port", Config{URL: "mqtt://" + closed}, StepTCP, "nothing listens"},
 		{"no socket", Config{URL: "unix:///nowhere/socket"}, StepTCP, "path of the socket"},
 		{"no route", Config{URL: "mqtt://h", Dialer: dialer(&net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.ENETUNREACH)})}, StepTCP, "default route"},
 		{"other", Config{URL: "mqtt://h", Dialer: dialer(errors.New("odd"))}, StepTCP, "link"},
-		{"no TLS", Config{URL: "mqtts://" + speaking.Address()}, StepTLS, "does not speak TLS"},
-		{"silence instead of TLS", Config{URL: "mqtts://" + silent.Address(), ConnectTimeout: 200 * time.Millisecond}, StepTLS, "may not speak TLS"},
-		{"no MQTT", Config{URL: "mqtt://" + speaking.Address()}, StepMQTT, "broker"},
-		{"silence instead of MQTT", Config{URL: "mqtt://" + silent.Address(), ConnectTimeout: 200 * time.Millisecond}, StepMQTT, "does not answer"},
-		{"no WebSocket", Config{URL: "ws://" + speaking.Address()}, StepWebSocket, "path"},
-		{"silence instead of WebSocket", Config{URL: "ws://" + silent.Address(), ConnectTimeout: 200 * time.Millisecond}, StepWebSocket, "path"},
-		{"no proxy", Config{URL: "mqtt://h", Proxy: "http://" + closedPort()}, StepTCP, "nothing listens"},
-		{"not a proxy", Config{URL: "mqtt://h", Proxy: "http://" + speaking.Address()}, StepProxy, "proxy"},
-		{"not a SOCKS proxy", Config{URL: "mqtt://h", Proxy: "socks5://" + speaking.Address()}, StepProxy, "proxy"},
-		{"silence instead of a proxy", Config{URL: "mqtt://h", Proxy: "socks5://" + silent.Address(), ConnectTimeout: 200 * time.Millisecond}, StepProxy, "proxy"},
+		{"no TLS", Config{URL: "mqtts://" + speaking}, StepTLS, "does not speak TLS"},
+		{"no MQTT", Config{URL: "mqtt://" + speaking}, StepMQTT, "broker"},
+		{"no WebSocket", Config{URL: "ws://" + speaking}, StepWebSocket, "path"},
+		{"no proxy", Config{URL: "mqtt://h", Proxy: "http://" + closed}, StepTCP, "nothing listens"},
+		{"not a proxy", Config{URL: "mqtt://h", Proxy: "http://" + speaking}, StepProxy, "proxy"},
+		{"not a SOCKS proxy", Config{URL: "mqtt://h", Proxy: "socks5://" + speaking}, StepProxy, "proxy"},
+	} {
+		t.Run(c.what, func(t *testing.T) { wantStep(t, c.cfg, c.step, c.remedy) })
+	}
+}
+
+// A peer that accepts and says nothing ends the step that it is silent in, when
+// the time for all of them is over.
+func TestDialSilence(t *testing.T) {
+	for _, c := range []struct {
+		what   string
+		cfg    Config
+		step   Step
+		remedy string
+	}{
+		{"instead of TLS", Config{URL: "mqtts://h"}, StepTLS, "may not speak TLS"},
+		{"instead of MQTT", Config{URL: "mqtt://h"}, StepMQTT, "does not answer"},
+		{"instead of WebSocket", Config{URL: "ws://h"}, StepWebSocket, "path"},
+		{"instead of a proxy", Config{URL: "mqtt://h", Proxy: "http://p"}, StepProxy, "proxy"},
+		{"instead of a SOCKS proxy", Config{URL: "mqtt://h", Proxy: "socks5://p"}, StepProxy, "proxy"},
 	} {
 		t.Run(c.what, func(t *testing.T) {
-			conn, err := Dial(context.Background(), c.cfg)
-			var d *DialError
-			if !errors.As(err, &d) || d.Step != c.step || !strings.Contains(d.Remedy, c.remedy) || conn != nil {
-				t.Fatalf("%v\nremedy %q, want step %s and %q", err, d.Remedy, c.step, c.remedy)
-			}
-			if d.Address == "" || !strings.Contains(d.Error(), string(c.step)) {
-				t.Errorf("error %q", d)
-			}
+			inBubble(t, func(t *testing.T) {
+				c.cfg.Dialer, c.cfg.ConnectTimeout = mqtttest.Pipe(t, swallow), 7*time.Second
+				start := time.Now()
+				wantStep(t, c.cfg, c.step, c.remedy)
+				if took := time.Since(start); took != c.cfg.ConnectTimeout {
+					t.Errorf("took %s", took)
+				}
+			})
 		})
 	}
 }
 
 // The context ends whatever step Dial is in.
 func TestDialCancel(t *testing.T) {
-	silent := mqtttest.Serve(t, swallow)
+	gone := errors.New("gone home")
 	for _, url := range []string{"mqtt://", "mqtts://", "ws://"} {
 		ctx, cancel := context.WithCancelCause(context.Background())
-		gone := errors.New("gone home")
-		time.AfterFunc(50*time.Millisecond, func() { cancel(gone) })
+		silent := mqtttest.Serve(t, func(p *mqtttest.Peer) {
+			_, _ = p.Conn.Read(make([]byte, 1)) // Dial is in the step when it has begun to speak
+			cancel(gone)
+			swallow(p)
+		})
 		if _, err := Dial(ctx, Config{URL: url + silent.Address()}); !errors.Is(err, gone) {
 			t.Errorf("%s: %v", url, err)
 		}
+	}
+	ctx, cancel := context.WithCancelCause(context.Background())
+	_, err := Dial(ctx, Config{URL: "mqtt://h", Dialer: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		cancel(gone)
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}})
+	if !errors.Is(err, gone) {
+		t.Errorf("the connection itself: %v", err)
 	}
 }
 

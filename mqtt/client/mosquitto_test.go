@@ -18,9 +18,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"fieldgate/scripts/peertest"
 	"fieldgate/mqtt"
 	"fieldgate/mqtt/mqtttest"
+	"fieldgate/scripts/peertest"
 )
 
 // mosquitto is a broker of another maker, with a listener of each kind.

@@ -58,8 +58,8 @@ func (s *Server) Wait() {
 }
 
 // grace is what a script has at the end of the test before its connection is
-// closed under it.
-const grace = 2 * time.Second
+// closed under it, as long as a loaded machine may need.
+const grace = Patience
 
 func (s *Server) close() {
 	ended := make(chan struct{})
