@@ -203,6 +203,11 @@ func (u *users) save() error {
 	if info, err := os.Stat(u.path); err == nil {
 		mode = info.Mode().Perm()
 		uid, gid = ownerOf(info)
+	} else if info, err := os.Stat(filepath.Dir(u.path)); err == nil {
+		// A new file in /etc/fieldgate has to be readable by the service,
+		// which comes in by the folder's group.
+		_, gid = ownerOf(info)
+		uid = os.Getuid()
 	}
 	f, err := os.CreateTemp(filepath.Dir(u.path), ".users-*")
 	if err != nil {
