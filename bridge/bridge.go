@@ -9,10 +9,10 @@ import (
 	"sync/atomic"
 	"time"
 
-	"fieldgate/bridge/encode"
 	"fieldgate/buffer"
 	"fieldgate/buffer/clock"
 	"fieldgate/mqtt"
+	"fieldgate/mqtt/encode"
 )
 
 // Store is what a bridge needs of the buffer; *buffer.Buffer is one.

@@ -16,6 +16,7 @@ import (
 
 	"fieldgate/buffer"
 	"fieldgate/mqtt"
+	"fieldgate/mqtt/encode"
 )
 
 // dialer is a fake upstream: plan says, by attempt, what happens.
@@ -408,5 +409,15 @@ func TestLateTimes(t *testing.T) {
 	}
 	if strings.Contains(string(m.Payload), "unsynced") || strings.Contains(string(m.Payload), "12345") || !strings.Contains(string(m.Payload), `"value":5`) {
 		t.Errorf("payload %s", m.Payload)
+	}
+	// Encoded again it is what the gateway would have published: the number in
+	// the queue and the old payload are no part of it.
+	r.asIs, err = encode.New(encode.Options{Format: encode.Template, Template: `{{.Topic}}={{.Value}} {{.Seq}} {{.Epoch}}{{.Payload}}`, Wall: r.wall})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err = r.message(topic, []buffer.Entry{e})
+	if want := e.Message.Topic + "=5 0 0"; err != nil || string(m.Payload) != want {
+		t.Errorf("payload %q, %v; want %q", m.Payload, err, want)
 	}
 }

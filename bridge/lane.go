@@ -4,8 +4,8 @@ import (
 	"slices"
 	"time"
 
-	"fieldgate/bridge/encode"
 	"fieldgate/buffer"
+	"fieldgate/mqtt/encode"
 )
 
 // Bounds of what a bridge holds in memory beside what is in flight.

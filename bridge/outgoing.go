@@ -4,9 +4,9 @@ import (
 	"bytes"
 	"strconv"
 
-	"fieldgate/bridge/encode"
 	"fieldgate/buffer"
 	"fieldgate/mqtt"
+	"fieldgate/mqtt/encode"
 )
 
 // The user properties (MQTT 5) that go with every message up. A receiver that
@@ -68,6 +68,9 @@ func (r *route) encode(out *mqtt.Message, enc *encode.Encoder, entries []buffer.
 	items := make([]encode.Item, len(entries))
 	for i := range entries {
 		items[i] = item(&entries[i])
+		if enc == r.asIs { // as when it was published: no number yet, and no payload
+			items[i] = encode.Item{Topic: items[i].Topic, Sample: items[i].Sample}
+		}
 	}
 	p, err := enc.Encode(items...)
 	if err != nil {

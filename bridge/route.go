@@ -4,10 +4,10 @@ import (
 	"fmt"
 	"time"
 
-	"fieldgate/bridge/encode"
 	"fieldgate/buffer"
 	"fieldgate/buffer/clock"
 	"fieldgate/mqtt"
+	"fieldgate/mqtt/encode"
 )
 
 // compileOptions are what routes need of the world.

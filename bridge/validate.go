@@ -8,11 +8,10 @@ import (
 	"strings"
 	"time"
 
-	"fieldgate/bridge/encode"
 	"fieldgate/buffer"
-	"fieldgate/buffer/clock"
 	"fieldgate/configs/conf"
 	"fieldgate/mqtt"
+	"fieldgate/mqtt/encode"
 )
 
 // Validate reports everything that is wrong with the section. It opens no
@@ -170,9 +169,7 @@ func (r Route) validate(bad conf.Bad) {
 func (r Route) validateFormat(bad conf.Bad) {
 	switch {
 	case r.Format == encode.Template:
-		_, err := encode.New(encode.Options{Format: encode.Template, Template: r.Template,
-			Wall: func(clock.Stamp) (time.Time, bool) { return time.UnixMilli(0), true }})
-		if err != nil {
+		if err := encode.CheckTemplate(r.Template); err != nil {
 			bad(conf.Problem{Key: "template", Code: "E0813", Text: err.Error()})
 		}
 	case r.Template != "":

@@ -8,6 +8,7 @@ import (
 
 	"fieldgate/configs/conf"
 	"fieldgate/mqtt"
+	"fieldgate/mqtt/encode"
 )
 
 // Defaults of [publish].
@@ -57,7 +58,7 @@ func (p Publish) Validate(bad conf.Bad) {
 			bad(conf.Problem{Key: key, Code: code, Part: value, Text: fmt.Sprintf("unknown %s %q", key, value), Help: "use " + strings.Join(known, ", ")})
 		}
 	}
-	word("format", p.Format, "E0320", formatNames()...)
+	word("format", p.Format, "E0320", formats()...)
 	word("timestamp", p.Timestamp, "E0321", "unix_ms", "unix_s", "rfc3339")
 	word("on", p.On, "E0322", "change", "poll")
 	word("on_bad", p.OnBad, "E0323", "null", "hold", "silent")
@@ -65,7 +66,7 @@ func (p Publish) Validate(bad conf.Bad) {
 		bad(conf.Problem{Key: "qos", Code: "E0324", Text: fmt.Sprintf("qos is 0, 1 or 2, not %d", p.QoS)})
 	}
 	if p.Format == "template" || p.Template != "" {
-		if _, err := parseTemplate(p.Template); err != nil {
+		if err := encode.CheckTemplate(p.Template); err != nil {
 			bad(conf.Problem{Key: "template", Code: "E0325", Text: err.Error()})
 		}
 	}

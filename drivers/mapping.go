@@ -2,28 +2,25 @@ package drivers
 
 import (
 	"fmt"
-	"strconv"
 	"sync"
-	"text/template"
 	"time"
 
 	"fieldgate/buffer/clock"
 	"fieldgate/mqtt"
+	"fieldgate/mqtt/encode"
 )
 
 // Mapping turns samples into messages: topic, payload, retain, QoS and
 // properties. It holds no state and may be used by many goroutines.
 type Mapping struct {
-	publish  Publish
-	gateway  Gateway
-	base     string
-	retain   bool
-	format   format
-	template *template.Template
-	synced   func() bool
+	publish Publish
+	gateway Gateway
+	base    string
+	retain  bool
+	encoder *encode.Encoder
 }
 
-// Reading is a sample with what its payload needs besides.
+// Reading is a sample with what its message needs besides.
 type Reading struct {
 	Tag
 	Sample
@@ -35,10 +32,10 @@ type Reading struct {
 // NewMapping checks and compiles [publish]. synced says whether the wall clock
 // can be trusted; nil asks the kernel.
 func NewMapping(p Publish, g Gateway, synced func() bool) (*Mapping, error) {
-	m := &Mapping{publish: p, gateway: g, retain: p.Retain == nil || *p.Retain, synced: synced}
-	if m.synced == nil {
-		m.synced = newSyncCheck()
+	if synced == nil {
+		synced = newSyncCheck()
 	}
+	m := &Mapping{publish: p, gateway: g, retain: p.Retain == nil || *p.Retain}
 	var err error
 	if m.base, err = p.BaseTopic(g); err != nil {
 		return nil, fmt.Errorf("publish.base: %w", err)
@@ -46,19 +43,9 @@ func NewMapping(p Publish, g Gateway, synced func() bool) (*Mapping, error) {
 	if _, err = m.Topic("x", "x"); err != nil {
 		return nil, fmt.Errorf("publish.topic: %w", err)
 	}
-	name := p.Format
-	if name == "" {
-		name = "json"
-	}
-	f, known := formats[name]
-	if !known {
-		return nil, fmt.Errorf("publish.format: unknown format %q", name)
-	}
-	m.format = f
-	if name == "template" {
-		if m.template, err = parseTemplate(p.Template); err != nil {
-			return nil, fmt.Errorf("publish.template: %w", err)
-		}
+	m.encoder, err = p.Encoder(g, func(s clock.Stamp) (time.Time, bool) { return clock.Wall(s), synced() })
+	if err != nil {
+		return nil, err
 	}
 	return m, nil
 }
@@ -83,34 +70,32 @@ func (m *Mapping) SetFilter() (string, error) {
 // Messages turns the readings of one report into messages, in order. format =
 // "group" makes one message per device of them.
 func (m *Mapping) Messages(readings []Reading) []mqtt.Message {
-	if m.format.group != nil {
+	if m.publish.Format == encode.Group {
 		return m.groups(readings)
 	}
 	out := make([]mqtt.Message, 0, len(readings))
 	for i := range readings {
 		r := &readings[i]
-		payload, err := m.format.one(m, r)
-		if err != nil { // a template that fails on this value
-			payload = []byte("null")
-		}
-		msg := m.message(r.Topic, r.Sample.Device, payload)
-		msg.Sample = sampleOf(r)
-		if m.format.props != nil {
-			msg.Props = m.format.props(m, r)
-		}
+		item := encode.Item{Topic: r.Topic, Sample: sampleOf(r)}
+		msg := m.message(r.Topic, r.Sample.Device, item)
+		msg.Sample = item.Sample
 		out = append(out, msg)
 	}
 	return out
 }
 
-func (m *Mapping) message(topic, device string, payload []byte) mqtt.Message {
+func (m *Mapping) message(topic, device string, items ...encode.Item) mqtt.Message {
+	p, err := m.encoder.Encode(items...)
+	if err != nil { // a template that fails on this value
+		p = encode.Payload{Body: []byte("null"), ContentType: encode.TypeJSON, Text: true}
+	}
 	return mqtt.Message{
-		Topic: topic, Payload: payload, QoS: mqtt.QoS(m.publish.QoS), Retain: m.retain,
-		Kind: mqtt.KindSample, Origin: "device:" + device, Stamp: clock.Now(), Props: m.format.static,
+		Topic: topic, Payload: p.Body, QoS: mqtt.QoS(m.publish.QoS), Retain: m.retain,
+		Kind: mqtt.KindSample, Origin: "device:" + device, Stamp: clock.Now(), Props: p.Properties(),
 	}
 }
 
-// sampleOf is the reading as the bridge wants it, whatever the payload is.
+// sampleOf is the reading as encoders and the bridge want it.
 func sampleOf(r *Reading) *mqtt.Sample {
 	s := &mqtt.Sample{
 		Device: r.Sample.Device, Tag: r.Sample.Tag, Unit: r.Unit, Value: string(r.Value.AppendJSON(nil)),
@@ -120,19 +105,6 @@ func sampleOf(r *Reading) *mqtt.Sample {
 		s.Last, s.LastTime = string(r.Last.AppendJSON(nil)), r.LastTime
 	}
 	return s
-}
-
-// appendTime writes a moment as [publish] timestamp asks: a number, or a
-// quoted text.
-func (m *Mapping) appendTime(dst []byte, s clock.Stamp) []byte {
-	t := clock.Wall(s)
-	switch m.publish.Timestamp {
-	case "unix_s":
-		return strconv.AppendInt(dst, t.Unix(), 10)
-	case "rfc3339":
-		return append(t.UTC().AppendFormat(append(dst, '"'), "2006-01-02T15:04:05.000Z"), '"')
-	}
-	return strconv.AppendInt(dst, t.UnixMilli(), 10)
 }
 
 // newSyncCheck asks the kernel at most once a second.

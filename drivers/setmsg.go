@@ -10,6 +10,7 @@ import (
 
 	"fieldgate/buffer/clock"
 	"fieldgate/mqtt"
+	"fieldgate/mqtt/encode"
 )
 
 // Bounds of a set message.
@@ -140,7 +141,7 @@ func (s *Supervisor) replyTo(m *mqtt.Message, fallback, origin string) (reply, e
 	return r, nil
 }
 
-var jsonProps = textProps("application/json")
+var jsonProps = encode.Payload{ContentType: encode.TypeJSON, Text: true}.Properties()
 
 // answer sends a document to where a reply goes.
 func (s *Supervisor) answer(r reply, doc any) {

@@ -1,14 +1,12 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"reflect"
 	"sync"
 
 	"fieldgate/bridge"
-	"fieldgate/bridge/encode"
 	"fieldgate/configs"
 )
 
@@ -42,7 +40,9 @@ func (g *gateway) makeLinks(file *configs.File) error {
 	if err := g.buffer.Upstreams(names); err != nil {
 		return fmt.Errorf("prepare the queue: %w", err)
 	}
-	asIs, err := g.asIs(file)
+	// A value whose time is known better when it is sent than when it was
+	// published is encoded again, in the same way.
+	asIs, err := file.Publish.Encoder(file.Gateway, g.buffer.Wall)
 	if err != nil {
 		return err
 	}
@@ -68,20 +68,6 @@ func (g *gateway) makeLinks(file *configs.File) error {
 		g.links[u.Name] = &linkRunner{cfg: u, bridge: b}
 	}
 	return nil
-}
-
-// asIs encodes values as this gateway publishes them, for a value whose time is
-// known better when it is sent than when it was published.
-func (g *gateway) asIs(file *configs.File) (*encode.Encoder, error) {
-	o := encode.Options{
-		Format: cmp.Or(file.Publish.Format, encode.JSON), Template: file.Publish.Template, Timestamp: file.Publish.Timestamp,
-		Gateway: file.Gateway.ID, Wall: g.buffer.Wall,
-	}
-	e, err := encode.New(o)
-	if err != nil {
-		return nil, fmt.Errorf("[publish] format: %w", err)
-	}
-	return e, nil
 }
 
 func (g *gateway) bridges() []*bridge.Bridge {

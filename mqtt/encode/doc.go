@@ -2,6 +2,9 @@
 // columns, InfluxDB line protocol, SenML (RFC 8428) in JSON and CBOR, and
 // templates; one sample a message or many.
 //
+// The gateway publishes through it ([publish] format) and bridges encode with
+// it what leaves in another format, or as published but with a better time.
+//
 // An Encoder is made once from the configuration and may be used by several
 // goroutines. Times are computed when Encode is called, from the stamps of the
 // samples: a value read before the clock was set gets its right time if the

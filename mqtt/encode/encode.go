@@ -30,7 +30,7 @@ var Formats = []string{JSON, Value, Group, Columns, Influx, SenML, SenMLCBOR, Te
 // Content types of the payloads.
 const (
 	TypeJSON      = "application/json"
-	TypeText      = "text/plain; charset=utf-8"
+	TypeText      = "text/plain"             // UTF-8, as the payload format indicator says
 	TypeSenML     = "application/senml+json" // RFC 8428 §12.3.1
 	TypeSenMLCBOR = "application/senml+cbor" // RFC 8428 §12.3.2
 )
@@ -65,6 +65,32 @@ type Payload struct {
 	ContentType string
 	Text        bool                // UTF-8: payload format indicator 1
 	User        []mqtt.UserProperty // what the body cannot say, for MQTT 5
+}
+
+// Properties are the MQTT 5 properties of the payload. Those of formats
+// without user properties are shared by all their messages: not to be changed.
+func (p Payload) Properties() *mqtt.Properties {
+	if q := shared[p.ContentType]; q != nil && len(p.User) == 0 {
+		return q
+	}
+	return newProperties(p)
+}
+
+// shared has the properties by content type, for thousands of retained values
+// would each keep a copy.
+var shared = map[string]*mqtt.Properties{
+	TypeJSON:      newProperties(Payload{ContentType: TypeJSON, Text: true}),
+	TypeText:      newProperties(Payload{ContentType: TypeText, Text: true}),
+	TypeSenML:     newProperties(Payload{ContentType: TypeSenML, Text: true}),
+	TypeSenMLCBOR: newProperties(Payload{ContentType: TypeSenMLCBOR}),
+}
+
+func newProperties(p Payload) *mqtt.Properties {
+	q := &mqtt.Properties{ContentType: p.ContentType, User: p.User}
+	if p.Text {
+		q.PayloadFormat = 1
+	}
+	return q
 }
 
 // Encoder encodes in one format.

@@ -9,6 +9,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"fieldgate/buffer/clock"
 	"fieldgate/mqtt"
 )
 
@@ -43,6 +44,7 @@ type TemplateSample struct {
 	Value       Scalar // JSON text
 	Quality     Text
 	Reason      Text
+	Last        Scalar // the last good value where the value is bad, else null
 	Ts          Scalar // by the option timestamp: JSON text
 	Ms          int64  // Unix milliseconds
 	Time        time.Time
@@ -87,6 +89,12 @@ var templateFuncs = template.FuncMap{
 	"last":    func(i int, s []TemplateSample) bool { return i == len(s)-1 },
 }
 
+// CheckTemplate says what is wrong with a template, or nil.
+func CheckTemplate(text string) error {
+	_, err := New(Options{Format: Template, Template: text, Wall: func(clock.Stamp) (time.Time, bool) { return time.UnixMilli(0), true }})
+	return err
+}
+
 // parseTemplate compiles the template and runs it once on a made-up sample,
 // so that a field that does not exist is found by `check` and not at night.
 func (e *Encoder) parseTemplate() error {
@@ -124,13 +132,14 @@ func (e *Encoder) template(items []Item) ([]byte, error) {
 
 func (e *Encoder) templateSample(it Item) TemplateSample {
 	out := TemplateSample{Topic: Text(it.Topic), Payload: Text(it.Payload), Epoch: it.Epoch, Seq: it.Seq,
-		Value: Scalar{parseScalar("")}, Ts: Scalar{parseScalar("")}, Synced: true}
+		Value: Scalar{parseScalar("")}, Last: Scalar{parseScalar("")}, Ts: Scalar{parseScalar("")}, Synced: true}
 	s := it.Sample
 	if s == nil {
 		return out
 	}
 	out.Device, out.Tag, out.Unit = Text(s.Device), Text(s.Tag), Text(s.Unit)
 	out.Value, out.Quality, out.Reason = Scalar{parseScalar(s.Value)}, Text(qualityOf(s)), Text(s.Reason)
+	out.Last = Scalar{parseScalar(s.Last)}
 	out.Time, out.Synced = e.o.Wall(s.Time)
 	out.Time = out.Time.UTC()
 	out.Ms = out.Time.UnixMilli()
