@@ -44,6 +44,7 @@ func (g *gateway) openDrivers() (err error) {
 	if err != nil {
 		return err
 	}
+	g.events.publishBy(g.super)
 	for name, s := range setups(g.file) {
 		if err := g.addDriver(name, s); err != nil {
 			return err

@@ -36,6 +36,7 @@ type gateway struct {
 	control *control
 	written writtenToday
 	trust   trusted
+	events  events
 
 	mu       sync.Mutex
 	file     *configs.File
@@ -54,7 +55,7 @@ type gatewayOptions struct {
 // openGateway opens every part and connects them; nothing is polled and no
 // upstream is called yet. On an error everything that was opened is closed.
 func openGateway(file *configs.File, o gatewayOptions) (*gateway, error) {
-	g := &gateway{log: o.log, path: o.path, started: time.Now(), file: file, buses: map[string]busSetup{}, links: map[string]*linkRunner{}}
+	g := &gateway{log: o.log, events: events{log: o.log}, path: o.path, started: time.Now(), file: file, buses: map[string]busSetup{}, links: map[string]*linkRunner{}}
 	if err := g.open(o.socket); err != nil {
 		g.close()
 		return nil, err
@@ -76,7 +77,7 @@ func (g *gateway) open(socket string) (err error) {
 
 func (g *gateway) openBuffer() (err error) {
 	g.buffer, err = buffer.Open(g.file.Buffer, buffer.Options{
-		Log: g.log, GatewayID: g.file.Gateway.ID, EventTopic: g.base + "/event", Events: g.bufferEvent,
+		Log: g.log, GatewayID: g.file.Gateway.ID, EventTopic: g.base + "/event", Events: g.events.take,
 	})
 	if errors.Is(err, fs.ErrPermission) {
 		return codeError{exitPermission, err}

@@ -5,15 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"os"
 	"time"
 
-	"fieldgate/buffer"
 	"fieldgate/buffer/clock"
 	"fieldgate/configs"
-	"fieldgate/drivers"
 	"fieldgate/drivers/modbus"
 	"fieldgate/mqtt"
 	"fieldgate/web"
@@ -179,14 +176,6 @@ func (g *gateway) synced() bool {
 	return ok
 }
 
-// bufferEvent publishes what the queue has to say, as an event.
-func (g *gateway) bufferEvent(e buffer.Event) {
-	g.log.Log(context.Background(), e.Level, e.Text, "code", e.Code)
-	if g.super != nil {
-		g.super.Event(drivers.Event{Code: e.Code, Level: levelName(e.Level), Text: e.Text})
-	}
-}
-
 // noteReload remembers what was wrong with the last configuration.
 func (g *gateway) noteReload(report *configs.Report) {
 	g.mu.Lock()
@@ -195,14 +184,4 @@ func (g *gateway) noteReload(report *configs.Report) {
 	if !report.OK() {
 		g.problems = []web.Problem{{Code: "E0714", Part: "configuration", Text: "the file on disk has errors and is not in force: " + report.Err().Error(), Next: "fieldgate check " + g.path}}
 	}
-}
-
-func levelName(l slog.Level) string {
-	switch {
-	case l >= slog.LevelError:
-		return "error"
-	case l >= slog.LevelWarn:
-		return "warn"
-	}
-	return "info"
 }
