@@ -136,7 +136,7 @@ func (l *loader) checkBusNames() {
 
 func unknownBus(name string, known []string) conf.Problem {
 	p := conf.Problem{Key: "bus", Code: "E0304", Part: name, Text: fmt.Sprintf("there is no bus %q", name)}
-	switch near := nearest(name, known); {
+	switch near := conf.Nearest(name, known); {
 	case near != "":
 		p.Help = fmt.Sprintf("did you mean %q?", near)
 	case len(known) > 0:

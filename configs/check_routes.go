@@ -40,7 +40,7 @@ func (l *loader) checkRoute(path, from string, types []string, list []tagTopic) 
 	head, _, _ := strings.Cut(from, "/")
 	own, _, _ := strings.Cut(list[0].topic, "/")
 	samplesOnly := len(types) == 1 && types[0] == "sample"
-	slip := head != own && nearest(head, []string{own}) != ""
+	slip := head != own && conf.Nearest(head, []string{own}) != ""
 	if !samplesOnly && !slip {
 		return
 	}

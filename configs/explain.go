@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"fieldgate/configs/conf"
 )
 
 var codeForm = regexp.MustCompile(`^[EW]\d{4}$`)
@@ -42,7 +44,7 @@ func Explain(what string) (string, error) {
 	if feature, ok := later[path]; ok {
 		return fmt.Sprintf("%s\n    Known, but not supported in this version (%s).\n", path, feature), nil
 	}
-	if near := nearest(path, names); near != "" {
+	if near := conf.Nearest(path, names); near != "" {
 		return "", fmt.Errorf("no key or code %q; did you mean %q?", what, near)
 	}
 	return "", fmt.Errorf("no key or code %q; fieldgate config schema lists all keys", what)

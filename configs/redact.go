@@ -6,6 +6,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"fieldgate/configs/conf"
 	"fieldgate/configs/tree"
 )
 
@@ -99,7 +100,7 @@ func looksSecret(raw string) []tree.Span {
 
 // looksLikeSecret reports a name that is, or nearly is, that of a secret.
 func looksLikeSecret(name string) bool {
-	return secretKey.MatchString(name+"=") || nearest(name, []string{"password", "passphrase", "secret", "token"}) != ""
+	return secretKey.MatchString(name+"=") || conf.Nearest(name, []string{"password", "passphrase", "secret", "token"}) != ""
 }
 
 // hideURL takes the password out of every URL in a text.

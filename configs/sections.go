@@ -34,7 +34,7 @@ func choice(bad conf.Bad, key, value string, known ...string) {
 		}
 	}
 	p := conf.Problem{Key: key, Code: "E0130", Text: fmt.Sprintf("unknown %s %q", key, value), Part: value}
-	if near := nearest(value, known); near != "" {
+	if near := conf.Nearest(value, known); near != "" {
 		p.Help = fmt.Sprintf("did you mean %q?", near)
 	} else {
 		p.Help = "one of " + strings.Join(known, ", ")

@@ -5,6 +5,8 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+
+	"fieldgate/configs/conf"
 )
 
 // later are keys that the product has and this version does not read yet, with
@@ -55,8 +57,8 @@ func (l *loader) unknown(v *value, name, path string, section reflect.Type) {
 	}
 	p := Problem{Code: "E0103", Key: path, Text: fmt.Sprintf("unknown key %q", name)}
 	known := fieldNames(section)
-	near, home := nearest(name, append(known, laterIn(key)...)), homes(name)
-	if near != "" && home != "" && distance(name, near, 1) > 1 {
+	near, home := conf.Nearest(name, append(known, laterIn(key)...)), homes(name)
+	if near != "" && home != "" && conf.Distance(name, near) > 1 {
 		near = "" // it is a key, though not of this section
 	}
 	switch what := later[key]; {

@@ -47,6 +47,14 @@ func (b *Bus) wireKey() (key, wire string) {
 			wire += ":502"
 		}
 		return "tcp", wire
+	case b.TLS != "":
+		wire = b.TLS
+		if !strings.Contains(wire, ":") {
+			wire += ":802"
+		}
+		return "tls", wire
+	case b.UDP != "":
+		return "udp", b.UDP
 	}
 	return "rtu_tcp", b.RTUOverTCP
 }
@@ -62,7 +70,7 @@ func checkDevices(say sayFunc, devices []Device, buses map[string]int, busNames 
 		seen[d.Name] = true
 		if _, known := buses[d.Bus]; !known && d.Bus != "" {
 			help := "known are " + strings.Join(busNames, ", ")
-			if near := nearest(d.Bus, busNames); near != "" {
+			if near := conf.Nearest(d.Bus, busNames); near != "" {
 				help = fmt.Sprintf("did you mean %q?", near)
 			}
 			say(key+".bus", "E0304", d.Bus, help, "there is no bus %q", d.Bus)

@@ -147,15 +147,3 @@ func FuzzParseReg(f *testing.F) {
 		}
 	})
 }
-
-func TestNearest(t *testing.T) {
-	names := []string{"float32", "uint16", "int16", "boiler-room"}
-	for word, want := range map[string]string{
-		"flaot32": "float32", "unit16": "uint16", "boiler_room": "boiler-room", "zzz": "", "": "",
-		strings.Repeat("x", 1000): "",
-	} {
-		if got := nearest(word, names); got != want {
-			t.Errorf("%q: %q, want %q", word, got, want)
-		}
-	}
-}

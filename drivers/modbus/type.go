@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"fieldgate/configs/conf"
 	"fieldgate/drivers"
 )
 
@@ -92,7 +93,7 @@ func ParseType(name string) (Type, error) {
 		return Type{lower, text.form, 8 * n}, nil
 	}
 	e := &RegError{Code: "E0203", Part: name, Text: fmt.Sprintf("unknown type %q", name)}
-	if near := nearest(lower, typeNames()); near != "" {
+	if near := conf.Nearest(lower, typeNames()); near != "" {
 		e.Help = fmt.Sprintf("did you mean %q?", near)
 	} else {
 		e.Help = "known types are " + strings.Join(typeNames(), " ")

@@ -76,7 +76,7 @@ type sayFunc func(key, code, part, help, format string, args ...any)
 // validateWire checks that the bus has exactly one wire.
 func (b Bus) validateWire(say sayFunc) {
 	var set []string
-	for _, w := range []struct{ key, value string }{{"port", b.Port}, {"tcp", b.TCP}, {"rtu_tcp", b.RTUOverTCP}} {
+	for _, w := range []struct{ key, value string }{{"port", b.Port}, {"tcp", b.TCP}, {"tls", b.TLS}, {"rtu_tcp", b.RTUOverTCP}, {"udp", b.UDP}} {
 		if w.value != "" {
 			set = append(set, w.key)
 		}
@@ -91,14 +91,42 @@ func (b Bus) validateWire(say sayFunc) {
 		say("port", "E0331", b.Port, "see: fieldgate ports", "port %q is not a path", b.Port)
 	}
 	b.validateAddress(say, "tcp", b.TCP, false)
+	b.validateAddress(say, "tls", b.TLS, false)
 	b.validateAddress(say, "rtu_tcp", b.RTUOverTCP, true)
-	if b.Port == "" && b.TCP != "" {
+	b.validateAddress(say, "udp", b.UDP, true)
+	b.validateTLS(say)
+	if key := b.modbusTCP(); key != "" {
 		if b.Protocol != "" {
-			say("protocol", "E0333", b.Protocol, "remove it", "protocol is for serial lines; tcp speaks Modbus TCP")
+			say("protocol", "E0333", b.Protocol, "remove it", "protocol is for serial lines; %s speaks Modbus TCP", key)
 		}
 		if b.Baud != 0 || b.Mode != "" {
-			say("tcp", "W0332", "", "remove them", "baud and mode mean nothing on Modbus TCP")
+			say(key, "W0332", "", "remove them", "baud and mode mean nothing on Modbus TCP")
 		}
+	}
+}
+
+// modbusTCP is the key of a bus that speaks Modbus TCP, "" for the others.
+func (b Bus) modbusTCP() string {
+	switch {
+	case b.Port != "":
+	case b.TCP != "":
+		return "tcp"
+	case b.TLS != "":
+		return "tls"
+	}
+	return ""
+}
+
+// validateTLS checks that the keys of tls stand beside it and belong together.
+func (b Bus) validateTLS(say sayFunc) {
+	for _, k := range []struct{ key, value string }{
+		{"ca_file", b.CAFile}, {"cert_file", b.CertFile}, {"key_file", b.KeyFile}, {"server_name", b.ServerName}} {
+		if k.value != "" && b.TLS == "" {
+			say(k.key, "E0336", k.value, `write the address as tls = "192.168.10.20:802"`, "%s is for a bus with tls", k.key)
+		}
+	}
+	if (b.CertFile == "") != (b.KeyFile == "") {
+		say("cert_file", "E0336", "", "", "cert_file and key_file are given together")
 	}
 }
 
@@ -227,7 +255,7 @@ func (t *Tag) validateScaleTag(say sayFunc, order Order, names map[string]bool) 
 	}
 	slices.Sort(known)
 	help := "name a tag of this device or a register as h113:int16"
-	if near := nearest(t.ScaleTag, known); near != "" && near != t.Name {
+	if near := conf.Nearest(t.ScaleTag, known); near != "" && near != t.Name {
 		help = fmt.Sprintf("did you mean %q?", near)
 	}
 	say("scale_tag", "E0220", t.ScaleTag, help, "scale_tag %q is neither another tag of this device nor a register", t.ScaleTag)
