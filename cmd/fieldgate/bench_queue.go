@@ -62,7 +62,10 @@ func (a *app) printQueueBench(doc benchQueueDoc) error {
 		fmt.Fprintf(w, "%d\t%.0f\t%.0f\t%.2f\t%.2f ms\t%.0f\t%.0f\t%.1f KB\t%.0f\t\n",
 			r.Batch, r.RawPerSecond, r.QueuePerSecond, r.Ratio, r.P99, r.StoredBytes, r.RawBytes, r.WrittenPerCommit/1000, r.DrainPerSecond)
 	}
-	fmt.Fprintln(w, "\t\t\t\t\t\t\t\t\t")
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	a.printf("\n")
 	fmt.Fprintln(w, "publishers\tPUBACK/s\tp50\tp99\traw fsync p50\traw fsync p99\taim for p99\traw commits/s\tPUBACK/s of raw\t")
 	for _, r := range doc.Answers {
 		fmt.Fprintf(w, "%d\t%.0f\t%.2f ms\t%.2f ms\t%.2f ms\t%.2f ms\t%.2f ms\t%.0f\t%.2f\t\n",
