@@ -79,14 +79,8 @@ func (a *app) reloadCommand() *cobra.Command {
 		Use: "reload", Short: "Make the running gateway take up its changed configuration", GroupID: "run", Args: cobra.NoArgs,
 		Long: "What did not change keeps running without losing a poll, a session or a queued message. A file with an error changes nothing.",
 		RunE: func(c *cobra.Command, _ []string) error {
-			ctx, cancel := a.deadline(c.Context(), reloadLimit)
-			defer cancel()
-			client, err := a.dialControl(ctx)
-			if err != nil {
-				return err
-			}
 			var report configs.Report
-			if err := client.call(ctx, "POST", "/reload", nil, &report); err != nil {
+			if err := a.ask(c.Context(), reloadLimit, "POST", "/reload", nil, &report); err != nil {
 				return err
 			}
 			if a.json {

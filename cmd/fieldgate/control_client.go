@@ -14,6 +14,9 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
+
+	"fieldgate/web"
 )
 
 // defaultSocket is where the service of systemd/fieldgate.service listens.
@@ -53,6 +56,24 @@ func (a *app) dialControl(ctx context.Context) (*controlClient, error) {
 		tried = append(tried, path)
 	}
 	return nil, withCode(exitNotRunning, "no gateway is running (no answer at %s); start it with: fieldgate run", strings.Join(tried, ", "))
+}
+
+// ask sends one request to the running gateway and decodes the answer into
+// result (nil: not wanted). limit is for all of it, unless --timeout says more.
+func (a *app) ask(ctx context.Context, limit time.Duration, method, path string, body, result any) error {
+	ctx, cancel := a.deadline(ctx, limit)
+	defer cancel()
+	client, err := a.dialControl(ctx)
+	if err != nil {
+		return err
+	}
+	return client.call(ctx, method, path, body, result)
+}
+
+// askStatus asks for what the status page shows.
+func (a *app) askStatus(ctx context.Context) (s web.Status, err error) {
+	err = a.ask(ctx, 5*time.Second, "GET", "/status", nil, &s)
+	return s, err
 }
 
 // socketPaths lists where the gateway's socket can be: the flag alone, or the

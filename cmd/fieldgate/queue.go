@@ -90,10 +90,10 @@ func (c *control) queueVerify(r *http.Request) (any, error) {
 }
 
 // peekPage fetches messages after an id.
-func peekPage(ctx context.Context, client *controlClient, upstream string, after uint64, n int) ([]queuedDoc, error) {
+func (a *app) peekPage(ctx context.Context, upstream string, after uint64, n int) ([]queuedDoc, error) {
 	var docs []queuedDoc
 	q := url.Values{"upstream": {upstream}, "after": {strconv.FormatUint(after, 10)}, "n": {strconv.Itoa(n)}}
-	err := client.call(ctx, "GET", "/queue?"+q.Encode(), nil, &docs)
+	err := a.ask(ctx, time.Minute, "GET", "/queue?"+q.Encode(), nil, &docs)
 	return docs, err
 }
 
@@ -108,13 +108,7 @@ func (a *app) queuePeek(ctx context.Context, args []string, limit int) error {
 	if limit < 1 || limit > maxPeek {
 		return usageError{fmt.Errorf("--count %d: 1 to %d; queue export prints all", limit, maxPeek)}
 	}
-	ctx, cancel := a.deadline(ctx, time.Minute)
-	defer cancel()
-	client, err := a.dialControl(ctx)
-	if err != nil {
-		return err
-	}
-	docs, err := peekPage(ctx, client, upstreamArg(args), 0, limit)
+	docs, err := a.peekPage(ctx, upstreamArg(args), 0, limit)
 	if err != nil {
 		return err
 	}
@@ -134,13 +128,9 @@ func (a *app) queuePeek(ctx context.Context, args []string, limit int) error {
 }
 
 func (a *app) queueExport(ctx context.Context, args []string) error {
-	client, err := a.dialControl(ctx)
-	if err != nil {
-		return err
-	}
 	after := uint64(0)
 	for {
-		docs, err := peekPage(ctx, client, upstreamArg(args), after, 1000)
+		docs, err := a.peekPage(ctx, upstreamArg(args), after, 1000)
 		if err != nil || len(docs) == 0 {
 			return err
 		}
@@ -154,14 +144,8 @@ func (a *app) queueExport(ctx context.Context, args []string) error {
 }
 
 func (a *app) queueStatus(ctx context.Context) error {
-	ctx, cancel := a.deadline(ctx, 5*time.Second)
-	defer cancel()
-	client, err := a.dialControl(ctx)
+	s, err := a.askStatus(ctx)
 	if err != nil {
-		return err
-	}
-	var s web.Status
-	if err := client.call(ctx, "GET", "/status", nil, &s); err != nil {
 		return err
 	}
 	if a.json {
@@ -193,14 +177,8 @@ func (a *app) queueDrop(ctx context.Context, upstream string, yes bool) error {
 			return err
 		}
 	}
-	ctx, cancel := a.deadline(ctx, 5*time.Minute)
-	defer cancel()
-	client, err := a.dialControl(ctx)
-	if err != nil {
-		return err
-	}
 	var n int64
-	if err := client.call(ctx, "POST", "/queue/drop?upstream="+url.QueryEscape(upstream), nil, &n); err != nil {
+	if err := a.ask(ctx, 5*time.Minute, "POST", "/queue/drop?upstream="+url.QueryEscape(upstream), nil, &n); err != nil {
 		return err
 	}
 	if a.json {
@@ -214,14 +192,8 @@ func (a *app) queueDrop(ctx context.Context, upstream string, yes bool) error {
 }
 
 func (a *app) queueVerify(ctx context.Context) error {
-	ctx, cancel := a.deadline(ctx, 30*time.Minute)
-	defer cancel()
-	client, err := a.dialControl(ctx)
-	if err != nil {
-		return err
-	}
 	var v json.RawMessage
-	if err := client.call(ctx, "POST", "/queue/verify", nil, &v); err != nil {
+	if err := a.ask(ctx, 30*time.Minute, "POST", "/queue/verify", nil, &v); err != nil {
 		return err
 	}
 	var found buffer.Verification

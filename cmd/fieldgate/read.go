@@ -64,34 +64,40 @@ func (a *app) readRepeatedly(ctx context.Context, x *access, every time.Duration
 	}
 }
 
-// readTarget reads through the running gateway where that has the line, else
-// directly.
+// readTarget reads and says by which way.
 func (a *app) readTarget(ctx context.Context, x *access) (*reading, error) {
+	doc, via, err := reach(ctx, a, x, "/read", x.readOn)
+	if err != nil {
+		return nil, err
+	}
+	doc.Via = via
+	return doc, nil
+}
+
+// reach does what x asks through the running gateway (path) where that has the
+// line, else with on, on a line of the command's own. via says which.
+func reach[Doc any](ctx context.Context, a *app, x *access, path string,
+	on func(ctx context.Context, line modbus.Doer, unit byte, order string) (*Doc, error),
+) (doc *Doc, via string, err error) {
 	ctx, cancel := a.deadline(ctx, 10*time.Second)
 	defer cancel()
 	client, err := a.gatewayFor(ctx, x.Target)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	var doc *reading
 	if client != nil {
-		doc = &reading{}
-		err = client.call(ctx, "POST", "/read", x, doc)
-		doc.Via = "gateway"
-		return doc, err
+		doc = new(Doc)
+		return doc, "gateway", client.call(ctx, "POST", path, x, doc)
 	}
 	order, err := a.directTarget(x)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	err = x.direct(func(line modbus.Doer, unit byte) (err error) {
-		doc, err = x.readOn(ctx, line, unit, order)
+		doc, err = on(ctx, line, unit, order)
 		return err
 	})
-	if err == nil {
-		doc.Via = "direct"
-	}
-	return doc, err
+	return doc, "direct", err
 }
 
 // gatewayFor is the running gateway if the target is one of its devices or

@@ -19,14 +19,8 @@ func (a *app) statusCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "status", Short: "Show the health of the running gateway on one screen", GroupID: "run", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			ctx, cancel := a.deadline(c.Context(), 5*time.Second)
-			defer cancel()
-			client, err := a.dialControl(ctx)
+			s, err := a.askStatus(c.Context())
 			if err != nil {
-				return err
-			}
-			var s web.Status
-			if err := client.call(ctx, "GET", "/status", nil, &s); err != nil {
 				return err
 			}
 			if a.json {

@@ -20,12 +20,6 @@ func (a *app) tagsCommand() *cobra.Command {
 		Long:    `PATTERN is a shell pattern over "device/tag", a device or a tag: boiler2/*, *temp*.`,
 		GroupID: "mqtt", Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			ctx, cancel := a.deadline(c.Context(), 5*time.Second)
-			defer cancel()
-			client, err := a.dialControl(ctx)
-			if err != nil {
-				return err
-			}
 			pattern := ""
 			if len(args) == 1 {
 				pattern = args[0]
@@ -35,7 +29,7 @@ func (a *app) tagsCommand() *cobra.Command {
 				web.Tag
 				Value json.RawMessage `json:"value"`
 			}
-			if err := client.call(ctx, "GET", "/tags?match="+url.QueryEscape(pattern), nil, &tags); err != nil {
+			if err := a.ask(c.Context(), 5*time.Second, "GET", "/tags?match="+url.QueryEscape(pattern), nil, &tags); err != nil {
 				return err
 			}
 			list := make([]web.Tag, 0, len(tags))

@@ -33,14 +33,8 @@ publish, subscribe. It connects with a client id of its own, so the running gate
 }
 
 func (a *app) upstreamList(ctx context.Context) error {
-	ctx, cancel := a.deadline(ctx, 5*time.Second)
-	defer cancel()
-	client, err := a.dialControl(ctx)
+	s, err := a.askStatus(ctx)
 	if err != nil {
-		return err
-	}
-	var s web.Status
-	if err := client.call(ctx, "GET", "/status", nil, &s); err != nil {
 		return err
 	}
 	if a.json {

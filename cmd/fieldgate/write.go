@@ -6,11 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
-
-	"fieldgate/drivers/modbus"
 )
 
 func (a *app) writeCommand() *cobra.Command {
@@ -103,30 +100,12 @@ func (a *app) writeAndPrint(ctx context.Context, x *access) error {
 	return nil
 }
 
+// writeTarget writes and says by which way.
 func (a *app) writeTarget(ctx context.Context, x *access) (*written, error) {
-	ctx, cancel := a.deadline(ctx, 10*time.Second)
-	defer cancel()
-	client, err := a.gatewayFor(ctx, x.Target)
+	doc, via, err := reach(ctx, a, x, "/write", x.writeOn)
 	if err != nil {
 		return nil, err
 	}
-	var doc *written
-	if client != nil {
-		doc = &written{}
-		err = client.call(ctx, "POST", "/write", x, doc)
-		doc.Via = "gateway"
-		return doc, err
-	}
-	order, err := a.directTarget(x)
-	if err != nil {
-		return nil, err
-	}
-	err = x.direct(func(line modbus.Doer, unit byte) (err error) {
-		doc, err = x.writeOn(ctx, line, unit, order)
-		return err
-	})
-	if err == nil {
-		doc.Via = "direct"
-	}
-	return doc, err
+	doc.Via = via
+	return doc, nil
 }
