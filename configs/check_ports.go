@@ -55,6 +55,8 @@ func (l *loader) wires() []wire {
 		path := at("bus", i)
 		add("port", path+".port", b.Port, l.realPort(b.Port), b.Mode)
 		add("endpoint", path+".tcp", b.TCP, withPort(b.TCP, "502"), "")
+		add("endpoint", path+".tls", b.TLS, withPort(b.TLS, "802"), "")
+		add("endpoint", path+".udp", b.UDP, "udp "+b.UDP, "")
 		add("endpoint", path+".rtu_tcp", b.RTUOverTCP, b.RTUOverTCP, "")
 	}
 	for i, s := range l.file.Serial {

@@ -58,11 +58,17 @@ func applies(section reflect.Value, key string) bool {
 	case "port", "protocol", "echo", "rs485":
 		return b.Port != ""
 	case "baud", "mode":
-		return b.TCP == ""
+		return b.TCP == "" && b.TLS == ""
 	case "connect_delay", "idle_close", "max_in_flight", "ignore_unit":
 		return b.Port == ""
-	case "tcp", "ignore_tid":
+	case "tcp":
 		return b.TCP != ""
+	case "ignore_tid":
+		return b.TCP != "" || b.TLS != ""
+	case "tls", "ca_file", "cert_file", "key_file", "server_name":
+		return b.TLS != ""
+	case "udp":
+		return b.UDP != ""
 	case "rtu_tcp":
 		return b.RTUOverTCP != ""
 	}

@@ -207,16 +207,23 @@ func sameLine(a, b *modbus.Bus) bool {
 }
 
 func address(b *modbus.Bus) string {
-	for _, text := range []string{b.TCP, b.RTUOverTCP} {
-		if text == "" {
-			continue
-		}
-		if _, _, err := net.SplitHostPort(text); err != nil {
-			text = net.JoinHostPort(strings.Trim(text, "[]"), wire.DefaultPort)
-		}
-		return text
+	port := wire.DefaultPort
+	text := b.TCP
+	switch {
+	case b.UDP != "":
+		return "udp " + b.UDP
+	case b.TLS != "":
+		text, port = b.TLS, wire.DefaultTLSPort
+	case b.RTUOverTCP != "":
+		text = b.RTUOverTCP
 	}
-	return ""
+	if text == "" {
+		return ""
+	}
+	if _, _, err := net.SplitHostPort(text); err != nil {
+		return net.JoinHostPort(strings.Trim(text, "[]"), port)
+	}
+	return text
 }
 
 func realPath(path string) string {
@@ -251,7 +258,10 @@ func (g *gateway) find(t target) (d *modbus.Driver, unit byte, order string, err
 			if dev.Name != t.Device {
 				continue
 			}
-			d, _ := g.modbusDriver(name)
+			d, ok := g.modbusDriver(name)
+			if !ok {
+				return nil, 0, "", withCode(exitNoAnswer, "bus %s has just stopped for a new configuration; try again", name)
+			}
 			unit, _ := d.Unit(dev.Name)
 			return d, unit, dev.Order, nil
 		}

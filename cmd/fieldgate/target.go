@@ -22,7 +22,7 @@ type target struct {
 }
 
 // parseTarget reads DEVICE, DEVICE/TAG, tcp://HOST[:502][/UNIT],
-// rtu://PATH[/UNIT]?baud=9600&mode=8E1, ascii://… or rtu+tcp://HOST:PORT[/UNIT].
+// rtu://PATH[/UNIT]?baud=9600&mode=8E1, ascii://…, rtu+tcp://HOST:PORT[/UNIT] or rtu+udp://….
 func parseTarget(text string) (target, error) {
 	scheme, rest, isURL := strings.Cut(text, "://")
 	if !isURL {
@@ -48,10 +48,12 @@ func parseTarget(text string) (target, error) {
 		t.Bus.TCP = place
 	case "rtu+tcp":
 		t.Bus.RTUOverTCP = place
+	case "rtu+udp":
+		t.Bus.UDP = place
 	case "rtu", "ascii":
 		t.Bus.Port, t.Bus.Protocol = place, scheme
 	default:
-		return target{}, usageError{fmt.Errorf("target %q: unknown kind %q; one of tcp, rtu, ascii, rtu+tcp", text, scheme)}
+		return target{}, usageError{fmt.Errorf("target %q: unknown kind %q; one of tcp, rtu, ascii, rtu+tcp, rtu+udp", text, scheme)}
 	}
 	if place == "" {
 		return target{}, usageError{fmt.Errorf("target %q names no host or port", text)}

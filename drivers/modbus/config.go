@@ -23,8 +23,8 @@ const (
 	staleLeast        = 3 * time.Second
 )
 
-// Bus is a [[bus]] section: one wire or one TCP endpoint. Exactly one of Port,
-// TCP and RTUOverTCP is set.
+// Bus is a [[bus]] section: one wire or one endpoint of a network. Exactly one
+// of Port, TCP, TLS, RTUOverTCP and UDP is set.
 type Bus struct {
 	Name string `toml:"name"` // REQUIRED
 
@@ -36,7 +36,14 @@ type Bus struct {
 	Echo     string `toml:"echo"` // auto|on|off, default auto
 
 	TCP        string `toml:"tcp"`     // host[:502], Modbus TCP
+	TLS        string `toml:"tls"`     // host[:802], Modbus TCP over TLS
 	RTUOverTCP string `toml:"rtu_tcp"` // host:port, RTU frames in a TCP stream
+	UDP        string `toml:"udp"`     // host:port, RTU frames in datagrams
+
+	CAFile     string `toml:"ca_file"`   // tls: default the system's
+	CertFile   string `toml:"cert_file"` // tls: ours, where the device asks for one
+	KeyFile    string `toml:"key_file"`
+	ServerName string `toml:"server_name"` // tls: in the device's certificate; default the host
 
 	Timeout         conf.Duration `toml:"timeout"`   // default 1s
 	FrameGap        conf.Duration `toml:"frame_gap"` // silence around frames; default 3.5 characters
@@ -159,6 +166,11 @@ func (b *Bus) Line(log *slog.Logger) wire.Config {
 	switch {
 	case b.TCP != "":
 		c.Kind, c.Address = wire.TCP, b.TCP
+	case b.TLS != "":
+		c.Kind, c.Address = wire.TCP, b.TLS
+		c.TLS = &wire.TLS{CAFile: b.CAFile, CertFile: b.CertFile, KeyFile: b.KeyFile, ServerName: b.ServerName}
+	case b.UDP != "":
+		c.Kind, c.Address = wire.RTUOverUDP, b.UDP
 	case b.RTUOverTCP != "":
 		c.Kind, c.Address = wire.RTUOverTCP, b.RTUOverTCP
 	case strings.EqualFold(b.Protocol, "ascii"):

@@ -104,7 +104,7 @@ func LoadWarning(b Bus, devices []Device) (warning, help string) {
 	}
 	warning = fmt.Sprintf("bus %s needs %.2f s of line time per second (%s)", b.Name, total, strings.Join(parts, ", "))
 	options := []string{"poll slower"}
-	if b.TCP == "" && b.RTUOverTCP == "" {
+	if b.Port != "" {
 		options = append(options, "raise baud")
 	}
 	if fewer := withGap(b, devices, 32); fewer < len(requests) {

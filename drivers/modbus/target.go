@@ -20,7 +20,7 @@ type Target struct {
 
 // ParseTarget reads DEVICE, DEVICE/TAG, or an address:
 //
-//	tcp://HOST[:502][/UNIT]     rtu+tcp://HOST:PORT[/UNIT]
+//	tcp://HOST[:502][/UNIT]     rtu+tcp://HOST:PORT[/UNIT]     rtu+udp://HOST:PORT[/UNIT]
 //	rtu:///dev/ttyUSB0[/UNIT]?baud=9600&mode=8E1     ascii://…
 //
 // The unit is 1 where none is named. timeout=2s may be added to all of them.
@@ -44,11 +44,14 @@ func ParseTarget(text string) (Target, error) {
 	case "rtu+tcp":
 		t.Bus.RTUOverTCP = u.Host
 		err = t.unitFrom(strings.Trim(u.Path, "/"))
+	case "rtu+udp":
+		t.Bus.UDP = u.Host
+		err = t.unitFrom(strings.Trim(u.Path, "/"))
 	case "rtu", "ascii":
 		t.Bus.Protocol = u.Scheme
 		err = t.serialPath(u)
 	default:
-		err = fmt.Errorf("unknown scheme %q: use tcp, rtu, ascii or rtu+tcp", u.Scheme)
+		err = fmt.Errorf("unknown scheme %q: use tcp, rtu, ascii, rtu+tcp or rtu+udp", u.Scheme)
 	}
 	if err == nil {
 		err = t.options(u.Query())

@@ -14,6 +14,7 @@ func TestParseTarget(t *testing.T) {
 		{"tcp://10.0.0.1:1502/7", "tcp 10.0.0.1:1502 7"},
 		{"tcp://[::1]:502/7?timeout=2s", "tcp [::1]:502 7 2s"},
 		{"rtu+tcp://10.0.0.1:4001/3", "rtu+tcp 10.0.0.1:4001 3"},
+		{"rtu+udp://10.0.0.1:4002/3", "rtu+udp 10.0.0.1:4002 3"},
 		{"rtu:///dev/ttyUSB0/3?baud=19200&mode=8E1", "rtu /dev/ttyUSB0 3 19200 8E1"},
 		{"rtu://dev/ttyUSB0", "rtu /dev/ttyUSB0 1"},
 		{"ascii:///dev/serial/by-id/usb-FTDI-if00-port0/12", "ascii /dev/serial/by-id/usb-FTDI-if00-port0 12"},

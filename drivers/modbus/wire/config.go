@@ -20,11 +20,17 @@ const (
 	ASCII                  // ':' frames on a serial line
 	TCP                    // Modbus TCP
 	RTUOverTCP             // RTU frames in a TCP stream, through a serial server
+	RTUOverUDP             // RTU frames in datagrams, through a serial server
 )
+
+var kindNames = [...]string{"rtu", "ascii", "tcp", "rtu+tcp", "rtu+udp"}
 
 // String is the word in targets and statistics.
 func (k Kind) String() string {
-	return [...]string{"rtu", "ascii", "tcp", "rtu+tcp"}[k&3]
+	if int(k) >= len(kindNames) {
+		return "?"
+	}
+	return kindNames[k]
 }
 
 // serial reports a kind that opens a port of this machine.
@@ -63,6 +69,7 @@ const (
 	DefaultPortRetryMax   = 2 * time.Second // a missing port costs next to nothing to look for
 	DefaultBusyPause      = 200 * time.Millisecond
 	DefaultPort           = "502"
+	DefaultTLSPort        = "802" // Modbus/TCP Security V21 §8.1
 
 	defaultLateGuardMax = 250 * time.Millisecond
 	busyRetries         = 3                      // repeats of a request that met exception 5 or 6
@@ -85,19 +92,20 @@ type Conn interface {
 	SetWriteDeadline(time.Time) error
 }
 
-// Config describes a Line. Port (RTU, ASCII) or Address (TCP, RTUOverTCP) is
+// Config describes a Line. Port (RTU, ASCII) or Address (the others) is
 // required; the zero value of everything else is its default.
 type Config struct {
 	Name string // of the bus, for messages
 	Kind Kind
 
 	Port  string
-	Baud  int       // default 9600; on RTUOverTCP the speed behind the serial server, 0: unknown
+	Baud  int       // default 9600; on RTUOverTCP and RTUOverUDP the speed behind the serial server, 0: unknown
 	Mode  port.Mode // default 8N1
 	RS485 *port.RS485
 	Echo  Echo
 
-	Address string // host or host:port, default port 502
+	Address string // host or host:port, default port 502, with TLS 802
+	TLS     *TLS   // Modbus/TCP over TLS; nil: in the clear
 
 	// Timeout is how long a unit may think: from the end of the request to the
 	// answer, without the time both need on the wire. Default 1 s.
@@ -119,7 +127,7 @@ type Config struct {
 
 	Log *slog.Logger // changes of state only; default: nowhere
 
-	// Open replaces the opening of Port or Address: TLS, or a test.
+	// Open replaces the opening of Port or Address, in tests.
 	Open func(ctx context.Context) (Conn, error)
 }
 
@@ -173,6 +181,9 @@ func (c Config) onWire(n int) time.Duration {
 // address is Address with its port.
 func (c Config) address() string {
 	if _, _, err := net.SplitHostPort(c.Address); err != nil {
+		if c.TLS != nil {
+			return net.JoinHostPort(c.Address, DefaultTLSPort)
+		}
 		return net.JoinHostPort(c.Address, DefaultPort)
 	}
 	return c.Address

@@ -1,7 +1,7 @@
 // Package wire puts Modbus requests on one wire and brings back answers that
 // belong to them.
 //
-// A Line is one serial port or one TCP endpoint. It lets one request through
+// A Line is one serial port or one endpoint of a network. It lets one request through
 // at a time, writes before reads, otherwise first come first served; the
 // calling goroutine does the talking, and there is no other.
 //
@@ -19,7 +19,13 @@
 //     that one is answered nothing older can follow.
 //   - A write is never repeated, unless the caller says that it may be.
 //
-// On Modbus TCP the transaction number does all this.
+// On Modbus TCP the transaction number does all this, in the clear or over TLS.
+//
+// RTU frames in UDP datagrams keep the same habits, and each request leaves
+// from a port of its own: what the network delivers late or twice arrives at a
+// port that nobody reads any more. One case is beyond help: a network that
+// doubles a request, in front of a serial server that answers whoever asked
+// last. It makes two answers, and nothing in the second tells that it is one.
 //
 // Frames and PDUs are packed by github.com/goburrow/modbus; its transports
 // are not used (they sleep before reading, mix up late answers, and never

@@ -48,7 +48,7 @@ func New(cfg Config) *Line {
 	l := &Line{cfg: cfg.withDefaults()}
 	l.ctx, l.stop = context.WithCancel(context.Background())
 	switch cfg.Kind {
-	case RTU, RTUOverTCP:
+	case RTU, RTUOverTCP, RTUOverUDP:
 		l.framer = &rtuFramer{}
 	case ASCII:
 		l.framer = &asciiFramer{}

@@ -96,20 +96,36 @@ func (l *Line) dial(ctx context.Context) (Conn, error) {
 	case l.cfg.Kind.serial():
 		return port.Open(port.Config{Path: l.cfg.Port, Baud: l.cfg.Baud, Mode: l.cfg.Mode, RS485: l.cfg.RS485, LowLatency: true})
 	}
+	if l.cfg.Kind == RTUOverUDP {
+		return dialUDP(ctx, l.cfg.address(), l.cfg.ConnectTimeout)
+	}
 	d := net.Dialer{Timeout: l.cfg.ConnectTimeout, KeepAliveConfig: net.KeepAliveConfig{
 		Enable: true, Idle: keepAlive, Interval: keepAlive / 3, Count: 3}}
 	conn, err := d.DialContext(ctx, "tcp", l.cfg.address())
 	if errors.Is(err, syscall.ECONNREFUSED) {
 		return nil, fmt.Errorf("%s refused the connection: wrong port, service off, or taken by another client", l.cfg.address())
 	}
-	return conn, err
+	if err != nil || l.cfg.TLS == nil {
+		return conn, err
+	}
+	return l.cfg.TLS.client(ctx, conn, l.cfg.address(), l.cfg.ConnectTimeout)
 }
 
 // lost closes a wire that broke and says why; the result wraps ErrGone.
 func (l *Line) lost(err error) error {
 	if !l.link.proven && l.conn != nil && !l.cfg.Kind.serial() &&
 		(errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)) {
-		err = fmt.Errorf("%s closed the connection before its first answer: refused, or taken by another client? (%w)", l.cfg.address(), err)
+		why := "refused, or taken by another client?"
+		if l.cfg.TLS != nil {
+			why = "refused, taken by another client, or does it want another client certificate?"
+		}
+		err = fmt.Errorf("%s closed the connection before its first answer: %s (%w)", l.cfg.address(), why, err)
+	}
+	if l.cfg.Kind == RTUOverUDP && errors.Is(err, syscall.ECONNREFUSED) {
+		err = fmt.Errorf("%s says that nobody listens on this UDP port (%w)", l.cfg.address(), err)
+	}
+	if l.cfg.TLS != nil {
+		err = explainTLS(err)
 	}
 	if err == io.EOF {
 		err = errors.New("the other side closed the connection")
@@ -208,7 +224,7 @@ func (l *Line) poll() (int, error) {
 		return 0, nil
 	case failed != nil:
 		return 0, failed
-	case n == 0:
+	case n == 0 && l.cfg.Kind != RTUOverUDP: // there it is an empty datagram
 		return 0, io.EOF
 	}
 	return n, nil

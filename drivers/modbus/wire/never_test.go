@@ -2,6 +2,7 @@ package wire_test
 
 import (
 	"math/rand/v2"
+	"os"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -48,9 +49,37 @@ func misbehave(r *rand.Rand, kind wire.Kind) server.Fault {
 	return server.Fault{}
 }
 
+// long is how long the model test goes on for each kind: three seconds, or ten
+// minutes where FIELDGATE_LONG is set (with go test -timeout 20m).
+func long() time.Duration {
+	if os.Getenv("FIELDGATE_LONG") != "" {
+		return 10 * time.Minute
+	}
+	return 3 * time.Second
+}
+
+// badNetwork draws what becomes of a datagram: most arrive, some late, twice,
+// or never.
+func badNetwork(r *rand.Rand) func(int) []time.Duration {
+	some := func() time.Duration { return time.Duration(1+r.IntN(40)) * time.Millisecond }
+	return func(int) []time.Duration {
+		switch r.IntN(12) {
+		case 0:
+			return nil
+		case 1:
+			return at(some())
+		case 2:
+			return at(0, some())
+		}
+		return at(0)
+	}
+}
+
 // TestNeverAWrongValue lets a device misbehave at random, and asks only that
 // what is delivered is true: each value is the register's, each write that is
-// reported as done has been done.
+// reported as done has been done. Datagrams also pass a network that loses,
+// delays and reorders them; it doubles answers only, for a write that the
+// network doubles may undo a later one whatever we do.
 func TestNeverAWrongValue(t *testing.T) {
 	t.Parallel()
 	each(t, kinds, func(t *testing.T, kind wire.Kind) {
@@ -69,11 +98,15 @@ func TestNeverAWrongValue(t *testing.T) {
 			defer draw.Unlock()
 			return misbehave(faults, kind)
 		}}
-		l := serve(t, kind, s, func(c *wire.Config) {
-			c.LateGuard, c.Retries = 20*time.Millisecond, 1
-		})
-		good := 0
-		for n := range 40 {
+		change := func(c *wire.Config) { c.LateGuard, c.Retries = 20*time.Millisecond, 1 }
+		var l *wire.Line
+		if kind == wire.RTUOverUDP {
+			l = through(t, &network{answer: badNetwork(rand.New(rand.NewPCG(seed, 2)))}, s, change)
+		} else {
+			l = serve(t, kind, s, change)
+		}
+		good, until := 0, time.Now().Add(long())
+		for n := 0; n < 40 || time.Now().Before(until); n++ {
 			timeout := time.Duration(5+r.IntN(60)) * time.Millisecond
 			if n%4 == 3 {
 				value := uint16(r.IntN(60000))

@@ -120,6 +120,9 @@ func (l *Line) readUntil(ctx context.Context, until time.Time) (int, error) {
 		if n > 0 {
 			return n, nil
 		}
+		if err == nil && l.cfg.Kind == RTUOverUDP && time.Until(until) > 0 {
+			continue // an empty datagram
+		}
 		if !errors.Is(err, os.ErrDeadlineExceeded) {
 			return 0, l.readError(ctx, err)
 		}

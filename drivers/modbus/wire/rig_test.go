@@ -23,10 +23,10 @@ import (
 )
 
 // kinds is every way a frame can travel.
-var kinds = []wire.Kind{wire.RTU, wire.ASCII, wire.TCP, wire.RTUOverTCP}
+var kinds = []wire.Kind{wire.RTU, wire.ASCII, wire.TCP, wire.RTUOverTCP, wire.RTUOverUDP}
 
 // streams are the kinds without transaction numbers.
-var streams = []wire.Kind{wire.RTU, wire.ASCII, wire.RTUOverTCP}
+var streams = []wire.Kind{wire.RTU, wire.ASCII, wire.RTUOverTCP, wire.RTUOverUDP}
 
 // patience is the line's time-out in tests: a loaded machine must not turn a
 // good answer into a time-out. Requests that are meant to fail are short.
@@ -50,7 +50,8 @@ func serve(t testing.TB, kind wire.Kind, s *server.Server, change ...func(*wire.
 	t.Helper()
 	cfg := wire.Config{Name: "test", Kind: kind, Timeout: patience, LateGuard: 60 * time.Millisecond,
 		BusyPause: 5 * time.Millisecond, ReconnectMin: 5 * time.Millisecond, ReconnectMax: 20 * time.Millisecond, Baud: 115200}
-	if kind == wire.RTU || kind == wire.ASCII {
+	switch kind {
+	case wire.RTU, wire.ASCII:
 		dev := porttest.New(t)
 		cfg.Port = dev.Path()
 		run(t, func(ctx context.Context) error {
@@ -59,7 +60,11 @@ func serve(t testing.TB, kind wire.Kind, s *server.Server, change ...func(*wire.
 			}
 			return s.ServeRTU(ctx, dev)
 		})
-	} else {
+	case wire.RTUOverUDP:
+		socket := listenUDP(t)
+		cfg.Address = socket.LocalAddr().String()
+		run(t, func(ctx context.Context) error { return s.ServeRTUOverUDP(ctx, socket) })
+	default:
 		ln := listen(t)
 		cfg.Address = ln.Addr().String()
 		run(t, func(ctx context.Context) error {
@@ -96,6 +101,16 @@ func listen(t testing.TB) net.Listener {
 	}
 	t.Cleanup(func() { ln.Close() })
 	return ln
+}
+
+func listenUDP(t testing.TB) net.PacketConn {
+	t.Helper()
+	socket, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { socket.Close() })
+	return socket
 }
 
 // run runs a device's loop and sees to it that it ends with the test.

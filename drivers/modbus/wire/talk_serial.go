@@ -19,6 +19,11 @@ func (l *Line) talkSerial(ctx context.Context, req Request, pdu *modbus.Protocol
 	if err := l.settle(ctx, req.Unit); err != nil {
 		return err
 	}
+	if udp, ok := l.conn.(*udpConn); ok {
+		if err := udp.renew(); err != nil {
+			return l.lost(err)
+		}
+	}
 	o.start = time.Now()
 	if err := l.write(ctx, req, tx, o); err != nil {
 		return err
@@ -50,6 +55,9 @@ func (l *Line) write(ctx context.Context, req Request, tx []byte, o *outcome) er
 	l.pending.add(req)
 	switch {
 	case context.Cause(ctx) != nil:
+		if l.cfg.TLS != nil {
+			_ = l.hangUp() // half a TLS record cannot be completed
+		}
 		return context.Cause(ctx)
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		_ = l.lost(err)
@@ -155,7 +163,7 @@ func (l *Line) finish(req Request, o *outcome, s *search, f found, end time.Time
 	}
 	if errors.Is(err, ErrTimeout) {
 		l.pending.add(req)
-		if l.deaf++; l.cfg.Kind == RTUOverTCP && len(l.rx) == 0 && l.deaf >= deafTimeouts {
+		if l.deaf++; !l.cfg.Kind.serial() && len(l.rx) == 0 && l.deaf >= deafTimeouts {
 			_ = l.hangUp() // the serial server may be gone without a word; opened afresh by the next request
 		}
 	}
