@@ -17,14 +17,13 @@ var errLeft = errors.New("client disconnected")
 // onDisconnect handles DISCONNECT: without a will unless it asks for one.
 func (c *conn) onDisconnect(p *packet.Disconnect) error {
 	s := c.s
+	s.mu.Lock() // the broker may be kicking this client just now
+	defer s.mu.Unlock()
 	if p.HasSessionExpiry {
-		s.mu.Lock()
 		if s.expiry == 0 && p.SessionExpiry != 0 {
-			s.mu.Unlock()
 			return &packet.Error{Reason: mqtt.ProtocolError, Packet: packet.TypeDisconnect, Text: "session expiry was 0 in CONNECT"} // §3.14.2.2.2
 		}
 		s.expiry = min(p.SessionExpiry, c.b.set.Load().maxSessionExpiry)
-		s.mu.Unlock()
 	}
 	c.clean = true
 	if p.Reason == mqtt.Success {
