@@ -17,7 +17,7 @@ func (c Config) validateReach(bad conf.Bad) {
 		}
 		for j, earlier := range c.Route[:i] {
 			taken, err := parseTypes(earlier.Types)
-			if err != nil || earlier.Where != "" || types&^taken != 0 || !covers(orText(earlier.From, "#"), orText(later.From, "#")) {
+			if err != nil || earlier.Where != "" || types&^taken != 0 || !mqtt.Covers(orText(earlier.From, "#"), orText(later.From, "#")) {
 				continue
 			}
 			bad(conf.Problem{Key: fmt.Sprintf("route[%d].from", i), Code: "W0804",
@@ -40,11 +40,11 @@ func (c Config) validateLoops(bad conf.Bad) {
 		}
 		for j, r := range c.Route {
 			p, err := r.pattern()
-			if err != nil || !overlap(from, p.filter(orText(r.From, "#"))) {
+			if err != nil || !mqtt.Overlap(from, p.filter(orText(r.From, "#"))) {
 				continue
 			}
 			circle := ""
-			if overlap(to.filter(from), orText(r.From, "#")) {
+			if mqtt.Overlap(to.filter(from), orText(r.From, "#")) {
 				circle = ", and up again by the same route"
 			}
 			bad(conf.Problem{Key: fmt.Sprintf("command[%d].from", i), Code: "W0805",

@@ -30,48 +30,6 @@ func capture(filter, topic string) (levels []string, rest string, ok bool) {
 	}
 }
 
-// overlap reports whether some topic falls under both filters.
-func overlap(a, b string) bool {
-	for {
-		al, atail, amore := strings.Cut(a, "/")
-		bl, btail, bmore := strings.Cut(b, "/")
-		switch {
-		case al == "#" || bl == "#":
-			return true
-		case al != bl && al != "+" && bl != "+":
-			return false
-		case !amore && !bmore:
-			return true
-		case !amore:
-			return btail == "#"
-		case !bmore:
-			return atail == "#"
-		}
-		a, b = atail, btail
-	}
-}
-
-// covers reports whether every topic under b falls under a.
-func covers(a, b string) bool {
-	for {
-		al, atail, amore := strings.Cut(a, "/")
-		bl, btail, bmore := strings.Cut(b, "/")
-		switch {
-		case al == "#":
-			return true
-		case bl == "#" || al != bl && al != "+":
-			return false
-		case !amore && !bmore:
-			return true
-		case !bmore:
-			return atail == "#"
-		case !amore:
-			return false
-		}
-		a, b = atail, btail
-	}
-}
-
 // pattern is a topic with places for what is known only when a message is
 // there: {gateway} {topic} {device} {tag} {1} {2} … {#}.
 type pattern struct{ parts []part }

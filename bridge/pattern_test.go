@@ -83,34 +83,6 @@ func TestPatternRefuses(t *testing.T) {
 	}
 }
 
-func TestOverlapAndCovers(t *testing.T) {
-	for _, c := range []struct {
-		a, b            string
-		overlap, covers bool
-	}{
-		{"#", "a/b", true, true},
-		{"a/#", "a", true, true},
-		{"a/+", "a/b", true, true},
-		{"a/b", "a/+", true, false},
-		{"a/+/c", "+/b/c", true, false},
-		{"a/b", "a/c", false, false},
-		{"a/b/c", "a/b", false, false},
-		{"a/b", "a/b/#", true, false},
-		{"a/#", "a/+/c/#", true, true},
-		{"+", "#", true, false},
-	} {
-		if got := overlap(c.a, c.b); got != c.overlap {
-			t.Errorf("overlap(%q, %q) = %v", c.a, c.b, got)
-		}
-		if got := overlap(c.b, c.a); got != c.overlap {
-			t.Errorf("overlap(%q, %q) = %v", c.b, c.a, got)
-		}
-		if got := covers(c.a, c.b); got != c.covers {
-			t.Errorf("covers(%q, %q) = %v", c.a, c.b, got)
-		}
-	}
-}
-
 // FuzzPattern checks the relations between a pattern, the topics it makes and
 // the filter it claims to stay under.
 func FuzzPattern(f *testing.F) {
@@ -134,7 +106,7 @@ func FuzzPattern(f *testing.F) {
 		if mqtt.CheckTopic(out) == nil && !mqtt.Match(p.filter(from), out) && out[0] != '$' {
 			t.Fatalf("%q made %q of %q, which is not under %q", text, out, topic, p.filter(from))
 		}
-		if !overlap(from, topic) || !covers(from, topic) && !strings.ContainsAny(topic, "+#") {
+		if !mqtt.Overlap(from, topic) || !mqtt.Covers(from, topic) && !strings.ContainsAny(topic, "+#") {
 			t.Fatalf("%q matches %q, but does not overlap or cover it", from, topic)
 		}
 	})

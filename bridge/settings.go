@@ -161,7 +161,7 @@ func (s *settings) compileMaps(c Config, o compileOptions) error {
 		if err != nil {
 			return fmt.Errorf("upstream %s: route[%d]: %w", s.name, i, err)
 		}
-		compiled.nearState = s.stateTopic != "" && overlap(compiled.target.filter(compiled.from), s.stateTopic)
+		compiled.nearState = s.stateTopic != "" && mqtt.Overlap(compiled.target.filter(compiled.from), s.stateTopic)
 		s.routes = append(s.routes, compiled)
 	}
 	for i, cmd := range c.Command {
@@ -171,7 +171,7 @@ func (s *settings) compileMaps(c Config, o compileOptions) error {
 		}
 		s.commands = append(s.commands, compiled)
 		for _, r := range s.routes {
-			s.looks = s.looks || overlap(compiled.from, r.target.filter(r.from))
+			s.looks = s.looks || mqtt.Overlap(compiled.from, r.target.filter(r.from))
 		}
 	}
 	return nil

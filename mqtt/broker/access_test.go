@@ -202,28 +202,6 @@ func TestACL(t *testing.T) {
 	}
 }
 
-// FuzzCovers compares the relations between filters with Match.
-func FuzzCovers(f *testing.F) {
-	f.Add("a/+/#", "a/b", "a/b/c")
-	f.Add("+/b", "a/#", "a/b")
-	f.Add("#", "$SYS/#", "$SYS/x")
-	f.Fuzz(func(t *testing.T, a, b, topic string) {
-		if mqtt.CheckFilter(a) != nil || mqtt.CheckFilter(b) != nil || mqtt.CheckTopic(topic) != nil {
-			return
-		}
-		inA, inB := mqtt.Match(a, topic), mqtt.Match(b, topic)
-		if inA && inB && !overlap(a, b) {
-			t.Errorf("%q and %q both match %q and do not overlap", a, b, topic)
-		}
-		if covers(a, b) && inB && !inA {
-			t.Errorf("%q covers %q, but not %q", a, b, topic)
-		}
-		if overlap(a, b) != overlap(b, a) {
-			t.Errorf("overlap of %q and %q depends on their order", a, b)
-		}
-	})
-}
-
 func login(user, password string) func(*packet.Connect) {
 	return func(c *packet.Connect) {
 		c.Username, c.HasUsername, c.Password, c.HasPassword = user, true, []byte(password), true

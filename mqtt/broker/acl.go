@@ -170,51 +170,11 @@ func (a *acl) subscribable(who identity, filter string) bool {
 		}
 		f, plain := r.filterFor(who)
 		switch {
-		case r.deny && (!plain || covers(f, filter)):
+		case r.deny && (!plain || mqtt.Covers(f, filter)):
 			return false
-		case !r.deny && plain && overlap(f, filter):
+		case !r.deny && plain && mqtt.Overlap(f, filter):
 			ok = true
 		}
 	}
 	return ok
 }
-
-// covers reports whether every topic under inner lies under outer.
-func covers(outer, inner string) bool {
-	o, i := strings.Split(outer, "/"), strings.Split(inner, "/")
-	if strings.HasPrefix(inner, "$") && (o[0] == "+" || o[0] == "#") {
-		return false
-	}
-	for k, l := range o {
-		switch {
-		case l == "#":
-			return true
-		case k >= len(i) || i[k] == "#":
-			return false
-		case l != "+" && l != i[k]:
-			return false
-		}
-	}
-	return len(o) == len(i)
-}
-
-// overlap reports whether some topic lies under both filters.
-func overlap(a, b string) bool {
-	x, y := strings.Split(a, "/"), strings.Split(b, "/")
-	if wild(x[0]) && strings.HasPrefix(y[0], "$") || wild(y[0]) && strings.HasPrefix(x[0], "$") {
-		return false
-	}
-	for k := 0; ; k++ {
-		switch {
-		case k < len(x) && x[k] == "#", k < len(y) && y[k] == "#":
-			return true
-		case k == len(x) || k == len(y):
-			// "a/#" covers "a": one more level is fine if it is that wildcard
-			return len(x) == len(y)
-		case x[k] != "+" && y[k] != "+" && x[k] != y[k]:
-			return false
-		}
-	}
-}
-
-func wild(level string) bool { return level == "+" || level == "#" }
