@@ -1,10 +1,10 @@
 package drivers
 
 import (
-	"bytes"
-	"encoding/json"
 	"math"
 	"strconv"
+
+	"fieldgate/mqtt/encode"
 )
 
 // ValueKind is the sort of a Value.
@@ -125,7 +125,7 @@ func (v Value) AppendJSON(dst []byte) []byte {
 	case Float32:
 		return appendFloat(dst, math.Float64frombits(v.bits), 32)
 	case String:
-		return appendJSONString(dst, v.text)
+		return encode.AppendString(dst, v.text)
 	}
 	return append(dst, "null"...)
 }
@@ -138,16 +138,4 @@ func appendFloat(dst []byte, f float64, bits int) []byte {
 		format = 'e'
 	}
 	return strconv.AppendFloat(dst, f, format, -1, bits)
-}
-
-// appendJSONString leaves the escaping to encoding/json, without its HTML
-// escapes: a unit as "<" must reach the reader as it was typed.
-func appendJSONString(dst []byte, s string) []byte {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(s); err != nil {
-		return append(dst, `""`...) // a string always encodes
-	}
-	return append(dst, bytes.TrimSuffix(b.Bytes(), []byte("\n"))...)
 }

@@ -160,7 +160,7 @@ func (t table) appendErrors(dst []byte) []byte {
 			if !inColumn {
 				dst, inColumn = append(appendKey(dst, c.name), '{'), true
 			}
-			dst = appendString(appendKey(dst, strconv.Itoa(i)), cell.fault)
+			dst = AppendString(appendKey(dst, strconv.Itoa(i)), cell.fault)
 		}
 		if inColumn {
 			dst = append(dst, '}')

@@ -46,7 +46,7 @@ func (e *Encoder) appendGroup(dst []byte, items []Item) []byte {
 		dst = e.appendNumbers(dst, items)
 	}
 	dst, synced := e.appendTime(appendKey(dst, "ts"), items[0].Sample.Time)
-	dst = appendString(appendKey(dst, "device"), items[0].Sample.Device)
+	dst = AppendString(appendKey(dst, "device"), items[0].Sample.Device)
 
 	dst = append(appendKey(dst, "values"), '{')
 	for _, it := range items {
@@ -70,7 +70,7 @@ func appendFaults(dst []byte, items []Item) []byte {
 		if !open {
 			dst, open = append(appendKey(dst, "errors"), '{'), true
 		}
-		dst = appendString(appendKey(dst, it.Sample.Tag), fault)
+		dst = AppendString(appendKey(dst, it.Sample.Tag), fault)
 	}
 	if open {
 		dst = append(dst, '}')

@@ -22,8 +22,8 @@ func (e *Encoder) json(items []Item) ([]byte, error) {
 			dst = append(dst, ',')
 		}
 		dst = append(dst, '{')
-		dst = appendString(appendKey(dst, "device"), it.Sample.Device)
-		dst = appendString(appendKey(dst, "tag"), it.Sample.Tag)
+		dst = AppendString(appendKey(dst, "device"), it.Sample.Device)
+		dst = AppendString(appendKey(dst, "tag"), it.Sample.Tag)
 		dst = append(e.appendSample(dst, it.Sample), '}')
 	}
 	return append(dst, "]}"...), nil
@@ -33,9 +33,9 @@ func (e *Encoder) json(items []Item) ([]byte, error) {
 func (e *Encoder) appendSample(dst []byte, s *mqtt.Sample) []byte {
 	dst = append(appendKey(dst, "value"), parseScalar(s.Value).text...)
 	dst, synced := e.appendTime(appendKey(dst, "ts"), s.Time)
-	dst = appendString(appendKey(dst, "quality"), qualityOf(s))
+	dst = AppendString(appendKey(dst, "quality"), qualityOf(s))
 	if s.Reason != "" {
-		dst = appendString(appendKey(dst, "reason"), s.Reason)
+		dst = AppendString(appendKey(dst, "reason"), s.Reason)
 	}
 	if s.Last != "" {
 		dst = append(appendKey(dst, "last"), parseScalar(s.Last).text...)
@@ -51,7 +51,7 @@ func appendClock(dst []byte, synced bool) []byte {
 	if synced {
 		return dst
 	}
-	return appendString(appendKey(dst, "clock"), "unsynced")
+	return AppendString(appendKey(dst, "clock"), "unsynced")
 }
 
 // appendTime appends the wall-clock time of a stamp in the form of the option
@@ -66,7 +66,7 @@ func (e *Encoder) appendTime(dst []byte, s clock.Stamp) (_ []byte, synced bool) 
 	case "unix_s":
 		return strconv.AppendInt(dst, t.Unix(), 10), synced
 	case "rfc3339":
-		return appendString(dst, rfc3339(t)), synced
+		return AppendString(dst, rfc3339(t)), synced
 	}
 	return strconv.AppendInt(dst, t.UnixMilli(), 10), synced
 }

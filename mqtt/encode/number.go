@@ -43,7 +43,7 @@ func (e *Encoder) appendNumbers(dst []byte, items []Item) []byte {
 		return dst
 	}
 	if e.o.Gateway != "" {
-		dst = appendString(appendKey(dst, "gateway"), e.o.Gateway)
+		dst = AppendString(appendKey(dst, "gateway"), e.o.Gateway)
 	}
 	dst = strconv.AppendUint(appendKey(dst, "epoch"), uint64(items[0].Epoch), 10)
 	dst = append(appendKey(dst, "seq"), '[')

@@ -35,7 +35,7 @@ func parseScalar(text string) scalar {
 	case text[0] == '"' && json.Valid([]byte(text)) && utf8.ValidString(text):
 		return scalar{isString, text}
 	}
-	return scalar{isString, string(appendString(nil, text))}
+	return scalar{isString, string(AppendString(nil, text))}
 }
 
 // plain is a string's content, and any other scalar's JSON text.
@@ -86,10 +86,10 @@ func isJSONNumber(s string) bool {
 	return s == ""
 }
 
-// appendString appends a text as a JSON string. Plain ASCII, which nearly all
+// AppendString appends a text as a JSON string. Plain ASCII, which nearly all
 // names are, is copied; the rest is left to encoding/json, without its escapes
-// for HTML.
-func appendString(dst []byte, s string) []byte {
+// for HTML: a unit as "<" must reach the reader as it was typed.
+func AppendString(dst []byte, s string) []byte {
 	for i := 0; i < len(s); i++ {
 		if c := s[i]; c < ' ' || c == '"' || c == '\\' || c >= 0x7f {
 			return appendEscaped(dst, s)
@@ -115,5 +115,5 @@ func appendKey(dst []byte, key string) []byte {
 	if n := len(dst); n > 0 && dst[n-1] != '{' && dst[n-1] != '[' {
 		dst = append(dst, ',')
 	}
-	return append(appendString(dst, key), ':')
+	return append(AppendString(dst, key), ':')
 }

@@ -41,14 +41,14 @@ type record struct {
 
 func (r record) appendJSON(dst []byte) []byte {
 	if r.baseName != "" {
-		dst = appendString(appendKey(dst, "bn"), r.baseName)
+		dst = AppendString(appendKey(dst, "bn"), r.baseName)
 	}
 	if r.baseTime != "" {
 		dst = append(appendKey(dst, "bt"), r.baseTime...)
 	}
-	dst = appendString(appendKey(dst, "n"), r.name)
+	dst = AppendString(appendKey(dst, "n"), r.name)
 	if r.unit != "" {
-		dst = appendString(appendKey(dst, "u"), r.unit)
+		dst = AppendString(appendKey(dst, "u"), r.unit)
 	}
 	switch r.value.kind {
 	case isNumber:
@@ -98,7 +98,7 @@ func (e *Encoder) records(items []Item) []record {
 			if fault == "" {
 				fault = "null"
 			}
-			r.name, r.unit, r.value = r.name+":error", "", parseScalar(string(appendString(nil, fault)))
+			r.name, r.unit, r.value = r.name+":error", "", parseScalar(string(AppendString(nil, fault)))
 			out = append(out, r)
 		}
 	}

@@ -25,7 +25,7 @@ type Text string
 
 // String is the text escaped for the inside of a JSON string.
 func (t Text) String() string {
-	b := appendString(nil, string(t))
+	b := AppendString(nil, string(t))
 	return string(b[1 : len(b)-1])
 }
 
@@ -66,7 +66,7 @@ var templateFuncs = template.FuncMap{
 	"json": func(v any) (string, error) {
 		switch v := v.(type) {
 		case Text:
-			return string(appendString(nil, string(v))), nil
+			return string(AppendString(nil, string(v))), nil
 		case Scalar:
 			return v.s.text, nil
 		}
