@@ -1,8 +1,7 @@
 package web
 
 import (
-	"fmt"
-	"strconv"
+	"encoding/json"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -129,14 +128,26 @@ func (e emitter) links(links []Link) {
 
 func (e emitter) tags(tags []Tag) {
 	for _, t := range tags {
-		v, err := strconv.ParseFloat(fmt.Sprint(t.Value), 64)
-		if b, ok := t.Value.(bool); ok {
-			v, err = truth(b), nil
-		}
-		if err == nil && t.Quality != "bad" {
+		if v, ok := number(t.Value); ok && t.Quality != "bad" {
 			e.gauge("tag_value", "Value of a tag.", v, "device", t.Device, "tag", t.Tag)
 		}
 	}
+}
+
+// number is a value as a metric: numbers, and truths as 0 and 1. A text is
+// none, even where it reads like a number.
+func number(value any) (v float64, ok bool) {
+	doc, err := json.Marshal(value)
+	if err != nil || json.Unmarshal(doc, &value) != nil {
+		return 0, false
+	}
+	switch x := value.(type) {
+	case float64:
+		return x, true
+	case bool:
+		return truth(x), true
+	}
+	return 0, false
 }
 
 func truth(b bool) float64 {

@@ -10,15 +10,21 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"path"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"golang.org/x/net/netutil"
 )
 
 //go:embed ui
 var ui embed.FS
+
+// maxConns bounds the connections of a listener; more wait in the kernel.
+const maxConns = 128
 
 // Sources are the functions the page is made of; all are required and must be
 // safe for concurrent use.
@@ -65,11 +71,12 @@ func (s *Server) bind(section, address string, h http.Handler) error {
 		s.close()
 		return fmt.Errorf("[%s] cannot listen on %s: %w; free the port or choose another with bind", section, address, reason(err))
 	}
-	s.listen = append(s.listen, l)
+	s.listen = append(s.listen, netutil.LimitListener(l, maxConns))
 	s.serve = append(s.serve, &http.Server{
 		Handler:           h,
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       15 * time.Second,
+		WriteTimeout:      60 * time.Second, // a probe may take a while, a reader that sleeps may not
 		IdleTimeout:       60 * time.Second,
 		MaxHeaderBytes:    16 << 10,
 		ErrorLog:          slog.NewLogLogger(s.src.Log.Handler(), slog.LevelDebug),
@@ -143,10 +150,15 @@ func (s *Server) Handler() http.Handler {
 	return guard(mux)
 }
 
-// guard refuses requests that a foreign page could trick a browser into (DNS
-// rebinding) and forbids everything that does not come from here.
+// guard refuses requests that a foreign page could trick a browser into, by
+// its own script or by a name of its own that it lets point here (DNS
+// rebinding), and forbids everything that does not come from here.
 func guard(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !ownHost(r.Host) {
+			http.Error(w, "this page answers by address or by the name of this machine only, not by "+strconv.Quote(r.Host), http.StatusMisdirectedRequest)
+			return
+		}
 		if site := r.Header.Get("Sec-Fetch-Site"); site == "cross-site" && strings.HasPrefix(r.URL.Path, "/api/") {
 			http.Error(w, "this API answers its own page only", http.StatusForbidden)
 			return
@@ -158,6 +170,25 @@ func guard(h http.Handler) http.Handler {
 		head.Set("Cache-Control", "no-cache")
 		h.ServeHTTP(w, r)
 	})
+}
+
+// ownHost reports a Host header that cannot be somebody else's domain: an
+// address, localhost, or the name of this machine with any domain behind it.
+func ownHost(host string) bool {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	host = strings.ToLower(strings.TrimSuffix(strings.Trim(host, "[]"), "."))
+	if host == "localhost" || net.ParseIP(host) != nil {
+		return true
+	}
+	machine, err := os.Hostname()
+	if err != nil || machine == "" {
+		return false
+	}
+	machine, _, _ = strings.Cut(strings.ToLower(machine), ".")
+	first, _, _ := strings.Cut(host, ".")
+	return first == machine
 }
 
 func (s *Server) metricsHandler() http.Handler {

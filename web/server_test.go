@@ -1,11 +1,13 @@
 package web
 
 import (
+	"encoding/json"
 	"errors"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -29,6 +31,8 @@ func sources() Sources {
 			return []Tag{
 				{Device: "boiler2", Tag: "temp", Value: 71.5, Quality: "good"},
 				{Device: "boiler2", Tag: "on", Value: true, Quality: "good"},
+				{Device: "boiler2", Tag: "raw", Value: json.RawMessage("12.25"), Quality: "good"}, // as the gateway hands values over
+				{Device: "boiler2", Tag: "text", Value: json.RawMessage(`"17"`), Quality: "good"},
 				{Device: "meter", Tag: "power", Value: nil, Quality: "bad", Reason: "timeout"},
 			}
 		},
@@ -41,6 +45,7 @@ func sources() Sources {
 func get(t *testing.T, h http.Handler, path string, header ...string) (int, string) {
 	t.Helper()
 	r := httptest.NewRequest("GET", path, nil)
+	r.Host = "127.0.0.1:8080"
 	for i := 0; i+1 < len(header); i += 2 {
 		r.Header.Set(header[i], header[i+1])
 	}
@@ -76,8 +81,14 @@ func TestPages(t *testing.T) {
 			t.Errorf("GET %s: %d, want %d with %q\n%s", c.path, code, c.code, c.want, body)
 		}
 	}
-	if _, body := get(t, h, "/metrics"); strings.Contains(body, `tag="power"`) {
-		t.Error("a bad value is exported as a metric")
+	_, body := get(t, h, "/metrics")
+	if !strings.Contains(body, `fieldgate_tag_value{device="boiler2",tag="raw"} 12.25`) {
+		t.Error("a value of the gateway is not exported")
+	}
+	for _, tag := range []string{"power", "text"} {
+		if strings.Contains(body, `tag="`+tag+`"`) {
+			t.Errorf("%s is exported as a metric", tag)
+		}
 	}
 }
 
@@ -85,6 +96,30 @@ func TestForeignPagesAreRefused(t *testing.T) {
 	h := New(Config{}, Metrics{}, sources()).Handler()
 	if code, _ := get(t, h, "/api/status", "Sec-Fetch-Site", "cross-site"); code != 403 {
 		t.Errorf("a foreign page gets %d", code)
+	}
+}
+
+// TestForeignNamesAreRefused: a name of somebody else's that points here makes
+// his page the same origin as ours (DNS rebinding).
+func TestForeignNamesAreRefused(t *testing.T) {
+	machine, err := os.Hostname()
+	if err != nil {
+		t.Fatal(err)
+	}
+	machine, _, _ = strings.Cut(machine, ".")
+	h := New(Config{}, Metrics{}, sources()).Handler()
+	for host, want := range map[string]int{
+		"127.0.0.1:8080": 200, "192.168.1.7": 200, "[::1]:8080": 200, "[fe80::1]": 200, "localhost:8080": 200, "LOCALHOST": 200,
+		machine + ":8080": 200, strings.ToUpper(machine) + ".local": 200, machine + ".plant.example:80": 200,
+		"evil.example:8080": 421, "127.0.0.1.evil.example": 421, "localhost.evil.example": 421, "evil." + machine: 421, "": 421,
+	} {
+		r := httptest.NewRequest("GET", "/api/status", nil)
+		r.Host = host
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		if w.Code != want {
+			t.Errorf("Host %q: %d, want %d", host, w.Code, want)
+		}
 	}
 }
 

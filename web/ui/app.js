@@ -11,7 +11,7 @@ const words = {
     ok: '一切正常', degraded: '降级', failedState: '故障', online: '在线', offline: '离线', connecting: '连接中', disabled: '停用', unknown: '尚未读取', none: '无', up: '运行', next: '下次重试',
     gone: '网关没有应答。它在运行吗?最后一次:', config: '配置' },
 }
-let lang = localStorage.getItem('lang') || (navigator.language.startsWith('zh') ? 'zh' : 'en')
+let lang = words[localStorage.getItem('lang')] ? localStorage.getItem('lang') : (navigator.language.startsWith('zh') ? 'zh' : 'en')
 let seen = null
 const $ = (id) => document.getElementById(id)
 const t = (key) => words[lang][key] ?? key
@@ -93,16 +93,17 @@ function draw(s, tags) {
   $('foot').textContent = `${s.gateway.id} · fieldgate ${s.gateway.version} · ${t('up')} ${span(s.gateway.uptime_s)} · ${t('config')} ${s.gateway.config}`
 }
 
-async function ask(path) {
+async function ask(path, otherwise) {
   const r = await fetch(path)
-  return r.ok ? r.json() : { tags: [] }
+  if (!r.ok && !otherwise) throw new Error(r.statusText)
+  return r.ok ? r.json() : otherwise
 }
 
 async function refresh() {
   const match = $('match').value.trim()
   let s, v
   try {
-    [s, v] = await Promise.all([ask('api/status'), ask('api/tags' + (match ? '?match=' + encodeURIComponent(match) : ''))])
+    [s, v] = await Promise.all([ask('api/status'), ask('api/tags' + (match ? '?match=' + encodeURIComponent(match) : ''), { tags: [] })])
   } catch {
     $('gone').hidden = false
     $('gone').textContent = t('gone') + (seen ? seen.toLocaleTimeString() : '–')
@@ -114,8 +115,11 @@ async function refresh() {
   draw(s, v.tags)
 }
 async function loop() {
-  if (!document.hidden) await refresh()
-  setTimeout(loop, 2000)
+  try {
+    if (!document.hidden) await refresh()
+  } finally {
+    setTimeout(loop, 2000)
+  }
 }
 $('lang').onclick = () => { lang = lang === 'en' ? 'zh' : 'en'; localStorage.setItem('lang', lang); refresh() }
 $('match').oninput = refresh
