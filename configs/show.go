@@ -55,7 +55,11 @@ func applies(section reflect.Value, key string) bool {
 		return true
 	}
 	switch key {
-	case "port", "protocol", "echo", "rs485":
+	case "protocol":
+		return b.Port != "" || b.Listen != ""
+	case "listen", "registration", "heartbeat":
+		return b.Listen != ""
+	case "port", "echo", "rs485":
 		return b.Port != ""
 	case "baud", "mode":
 		return b.TCP == "" && b.TLS == ""

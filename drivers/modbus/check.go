@@ -28,10 +28,26 @@ func Check(buses []Bus, devices []Device, bad conf.Bad) {
 		}
 		byWire[wire] = b.Name
 	}
+	checkListen(say, buses)
 	checkDevices(say, devices, byName, names)
 	for i, b := range buses {
 		if warning, help := LoadWarning(b, devices); warning != "" {
 			say(index("bus", i), "W0301", "", help, "%s", warning)
+		}
+	}
+}
+
+// checkListen finds buses that share a port with one that takes everybody.
+func checkListen(say sayFunc, buses []Bus) {
+	others := map[string]int{}
+	for _, b := range buses {
+		if b.Listen != "" {
+			others[b.Listen]++
+		}
+	}
+	for i, b := range buses {
+		if others[b.Listen] > 1 && b.Registration == "" {
+			say(index("bus", i)+".listen", "E0337", b.Listen, "give each of them its registration", "bus %q shares %s with others and takes every device that dials in", b.Name, b.Listen)
 		}
 	}
 }
@@ -55,6 +71,8 @@ func (b *Bus) wireKey() (key, wire string) {
 		return "tls", wire
 	case b.UDP != "":
 		return "udp", b.UDP
+	case b.Listen != "":
+		return "registration", strings.TrimSpace(b.Listen + " " + b.Registration)
 	}
 	return "rtu_tcp", b.RTUOverTCP
 }

@@ -24,14 +24,14 @@ const (
 )
 
 // Bus is a [[bus]] section: one wire or one endpoint of a network. Exactly one
-// of Port, TCP, TLS, RTUOverTCP and UDP is set.
+// of Port, TCP, TLS, RTUOverTCP, UDP and Listen is set.
 type Bus struct {
 	Name string `toml:"name"` // REQUIRED
 
 	Port     string `toml:"port"`     // serial line
 	Baud     int    `toml:"baud"`     // default 9600
 	Mode     string `toml:"mode"`     // "8E1"; default "8N1"
-	Protocol string `toml:"protocol"` // rtu|ascii (serial line), default rtu
+	Protocol string `toml:"protocol"` // rtu|ascii (serial line), rtu|tcp (listen), default rtu
 	RS485    RS485  `toml:"rs485"`
 	Echo     string `toml:"echo"` // auto|on|off, default auto
 
@@ -39,6 +39,10 @@ type Bus struct {
 	TLS        string `toml:"tls"`     // host[:802], Modbus TCP over TLS
 	RTUOverTCP string `toml:"rtu_tcp"` // host:port, RTU frames in a TCP stream
 	UDP        string `toml:"udp"`     // host:port, RTU frames in datagrams
+
+	Listen       string `toml:"listen"`       // host:port or :port, a device that dials in
+	Registration string `toml:"registration"` // listen: its first bytes: text, "hex:…", "regex:…"
+	Heartbeat    string `toml:"heartbeat"`    // listen: bytes it sends now and then: text, "hex:…"
 
 	CAFile     string `toml:"ca_file"`   // tls: default the system's
 	CertFile   string `toml:"cert_file"` // tls: ours, where the device asks for one
@@ -51,7 +55,7 @@ type Bus struct {
 	UnitSwitchPause conf.Duration `toml:"unit_switch_pause"`
 	LateGuard       conf.Duration `toml:"late_guard"`    // quarantine after a time-out
 	ConnectDelay    conf.Duration `toml:"connect_delay"` // pause after a TCP connect
-	IdleClose       conf.Duration `toml:"idle_close"`    // default 60s
+	IdleClose       conf.Duration `toml:"idle_close"`    // default 60s; listen: 120s
 	Retries         *int          `toml:"retries"`       // default 1
 	MaxInFlight     int           `toml:"max_in_flight"` // default 1
 	IgnoreTID       bool          `toml:"ignore_tid"`    // gateways that do not echo the transaction number
@@ -169,6 +173,13 @@ func (b *Bus) Line(log *slog.Logger) wire.Config {
 	case b.TLS != "":
 		c.Kind, c.Address = wire.TCP, b.TLS
 		c.TLS = &wire.TLS{CAFile: b.CAFile, CertFile: b.CertFile, KeyFile: b.KeyFile, ServerName: b.ServerName}
+	case b.Listen != "":
+		if c.Kind = wire.RTUOverTCP; strings.EqualFold(b.Protocol, "tcp") {
+			c.Kind = wire.TCP
+		}
+		c.Listen = &wire.Listen{Address: b.Listen}
+		c.Listen.Registration, _ = wire.ParsePattern(b.Registration)
+		c.Listen.Heartbeat, _ = wire.ParseHeartbeat(b.Heartbeat, c.Kind)
 	case b.UDP != "":
 		c.Kind, c.Address = wire.RTUOverUDP, b.UDP
 	case b.RTUOverTCP != "":

@@ -37,7 +37,7 @@ func (b Bus) Validate(bad conf.Bad) {
 	if _, err := port.ParseMode(b.Mode); err != nil {
 		say("mode", "E0332", b.Mode, "", "%v", err)
 	}
-	if p := strings.ToLower(b.Protocol); p != "" && p != "rtu" && p != "ascii" {
+	if p := strings.ToLower(b.Protocol); p != "" && p != "rtu" && p != "ascii" && (p != "tcp" || b.Listen == "") {
 		say("protocol", "E0333", b.Protocol, `use "rtu" or "ascii"; Modbus TCP is chosen by the key tcp`, "unknown protocol %q", b.Protocol)
 	}
 	if _, err := wire.ParseEcho(b.Echo); err != nil {
@@ -76,7 +76,7 @@ type sayFunc func(key, code, part, help, format string, args ...any)
 // validateWire checks that the bus has exactly one wire.
 func (b Bus) validateWire(say sayFunc) {
 	var set []string
-	for _, w := range []struct{ key, value string }{{"port", b.Port}, {"tcp", b.TCP}, {"tls", b.TLS}, {"rtu_tcp", b.RTUOverTCP}, {"udp", b.UDP}} {
+	for _, w := range []struct{ key, value string }{{"port", b.Port}, {"tcp", b.TCP}, {"tls", b.TLS}, {"rtu_tcp", b.RTUOverTCP}, {"udp", b.UDP}, {"listen", b.Listen}} {
 		if w.value != "" {
 			set = append(set, w.key)
 		}
@@ -95,6 +95,7 @@ func (b Bus) validateWire(say sayFunc) {
 	b.validateAddress(say, "rtu_tcp", b.RTUOverTCP, true)
 	b.validateAddress(say, "udp", b.UDP, true)
 	b.validateTLS(say)
+	b.validateListen(say)
 	if key := b.modbusTCP(); key != "" {
 		if b.Protocol != "" {
 			say("protocol", "E0333", b.Protocol, "remove it", "protocol is for serial lines; %s speaks Modbus TCP", key)
@@ -115,6 +116,33 @@ func (b Bus) modbusTCP() string {
 		return "tls"
 	}
 	return ""
+}
+
+// validateListen checks the keys of a device that dials in.
+func (b Bus) validateListen(say sayFunc) {
+	for _, k := range []struct{ key, value string }{{"registration", b.Registration}, {"heartbeat", b.Heartbeat}} {
+		if k.value != "" && b.Listen == "" {
+			say(k.key, "E0337", k.value, `write the port as listen = ":5020"`, "%s is for a bus with listen", k.key)
+		}
+	}
+	if b.Listen == "" {
+		return
+	}
+	kind := b.Line(nil).Kind
+	if _, port, err := net.SplitHostPort(b.Listen); err != nil {
+		say("listen", "E0331", b.Listen, `write for example ":5020"`, "%q is not host:port or :port", b.Listen)
+	} else if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
+		say("listen", "E0331", b.Listen, `write for example ":5020"`, "%q is not a port", port)
+	}
+	if strings.EqualFold(b.Protocol, "ascii") {
+		say("protocol", "E0333", b.Protocol, `use "rtu" or "tcp"`, "a device that dials in speaks rtu or tcp")
+	}
+	if _, err := wire.ParsePattern(b.Registration); err != nil {
+		say("registration", "E0337", b.Registration, `write text, "hex:01 02" or "regex:…"`, "registration %v", err)
+	}
+	if _, err := wire.ParseHeartbeat(b.Heartbeat, kind); err != nil {
+		say("heartbeat", "E0337", b.Heartbeat, `write text or "hex:01 02"`, "heartbeat %v", err)
+	}
 }
 
 // validateTLS checks that the keys of tls stand beside it and belong together.

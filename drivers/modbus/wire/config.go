@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"strings"
 	"time"
 
 	"fieldgate/drivers/port"
@@ -64,6 +65,7 @@ const (
 	DefaultTimeout        = time.Second
 	DefaultConnectTimeout = 5 * time.Second
 	DefaultIdleClose      = 60 * time.Second
+	DefaultListenIdle     = 120 * time.Second // a device that dialled in; DTUs send heartbeats more often
 	DefaultReconnectMin   = 500 * time.Millisecond
 	DefaultReconnectMax   = 30 * time.Second
 	DefaultPortRetryMax   = 2 * time.Second // a missing port costs next to nothing to look for
@@ -107,6 +109,11 @@ type Config struct {
 	Address string // host or host:port, default port 502, with TLS 802
 	TLS     *TLS   // Modbus/TCP over TLS; nil: in the clear
 
+	// Listen makes a TCP or RTUOverTCP line wait for its device, which dials in,
+	// instead of connecting to Address. IdleClose then defaults to 120 s, and is
+	// how long the device may send nothing.
+	Listen *Listen
+
 	// Timeout is how long a unit may think: from the end of the request to the
 	// answer, without the time both need on the wire. Default 1 s.
 	Timeout         time.Duration
@@ -140,6 +147,10 @@ func (c Config) withDefaults() Config {
 	def(&c.Timeout, DefaultTimeout)
 	def(&c.ConnectTimeout, DefaultConnectTimeout)
 	def(&c.LateGuard, min(c.Timeout, defaultLateGuardMax))
+	if c.Listen != nil {
+		def(&c.IdleClose, DefaultListenIdle)
+		def(&c.ReconnectMax, DefaultPortRetryMax)
+	}
 	def(&c.IdleClose, DefaultIdleClose)
 	def(&c.BusyPause, DefaultBusyPause)
 	def(&c.ReconnectMin, DefaultReconnectMin)
@@ -197,6 +208,9 @@ func (c Config) Target() string {
 			baud = port.DefaultBaud
 		}
 		return fmt.Sprintf("%s %d %s", c.Port, baud, c.Mode)
+	}
+	if c.Listen != nil {
+		return strings.TrimSpace("listen " + c.Listen.Address + " " + c.Listen.Registration.String())
 	}
 	return c.address()
 }

@@ -3,7 +3,9 @@
 //
 // A Line is one serial port or one endpoint of a network. It lets one request through
 // at a time, writes before reads, otherwise first come first served; the
-// calling goroutine does the talking, and there is no other.
+// calling goroutine does the talking. There is no other, except at a port where
+// devices dial in (Listen): there one accepts, and one a connection hears out
+// who it is.
 //
 // What a Line promises: a Reply is the answer to its Request, or there is an
 // error. On RTU and ASCII nothing in a frame says which request it answers,

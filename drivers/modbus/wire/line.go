@@ -31,6 +31,8 @@ type Line struct {
 	framer  framer // nil on TCP
 	tcp     modbus.TCPClientHandler
 	conn    Conn
+	slot    *place    // of a line whose device dials in
+	heard   time.Time // when that device sent anything last
 	link    link
 	rx      []byte // received and not used; on TCP it lives from request to request
 	chunk   [512]byte
@@ -202,7 +204,12 @@ func (l *Line) Close() error {
 	l.queue.wait()
 	defer l.queue.release()
 	l.idle.Stop()
-	return l.hangUp()
+	err := l.hangUp()
+	if l.slot != nil {
+		l.slot.leave()
+		l.slot = nil
+	}
+	return err
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

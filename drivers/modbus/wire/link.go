@@ -93,6 +93,8 @@ func (l *Line) dial(ctx context.Context) (Conn, error) {
 	switch {
 	case l.cfg.Open != nil:
 		return l.cfg.Open(ctx)
+	case l.cfg.Listen != nil:
+		return l.await(ctx)
 	case l.cfg.Kind.serial():
 		return port.Open(port.Config{Path: l.cfg.Port, Baud: l.cfg.Baud, Mode: l.cfg.Mode, RS485: l.cfg.RS485, LowLatency: true})
 	}
@@ -113,7 +115,10 @@ func (l *Line) dial(ctx context.Context) (Conn, error) {
 
 // lost closes a wire that broke and says why; the result wraps ErrGone.
 func (l *Line) lost(err error) error {
-	if !l.link.proven && l.conn != nil && !l.cfg.Kind.serial() &&
+	if l.cfg.Listen != nil && errors.Is(err, net.ErrClosed) {
+		err = errors.New("the device has dialled in again")
+	}
+	if !l.link.proven && l.conn != nil && !l.cfg.Kind.serial() && l.cfg.Listen == nil &&
 		(errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)) {
 		why := "refused, or taken by another client?"
 		if l.cfg.TLS != nil {
@@ -177,7 +182,11 @@ func (l *Line) hangUp() error {
 
 func (l *Line) startIdle() {
 	if !l.cfg.Kind.serial() && l.cfg.IdleClose > 0 && l.conn != nil && l.ctx.Err() == nil {
-		l.idle.Reset(l.cfg.IdleClose)
+		wait := l.cfg.IdleClose
+		if l.cfg.Listen != nil {
+			wait /= 4 // to listen, not to close
+		}
+		l.idle.Reset(wait)
 	}
 }
 
@@ -187,6 +196,11 @@ func (l *Line) closeIdle() {
 		return
 	}
 	defer l.queue.release()
+	if l.cfg.Listen != nil {
+		l.listenIdle()
+		l.startIdle()
+		return
+	}
 	_ = l.hangUp() // nothing was under way
 }
 
@@ -202,7 +216,7 @@ func (l *Line) poll() (int, error) {
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			err = nil
 		}
-		return n, err
+		return l.withoutHeartbeats(n), err
 	}
 	raw, err := sc.SyscallConn()
 	if err != nil {
@@ -227,7 +241,7 @@ func (l *Line) poll() (int, error) {
 	case n == 0 && l.cfg.Kind != RTUOverUDP: // there it is an empty datagram
 		return 0, io.EOF
 	}
-	return n, nil
+	return l.withoutHeartbeats(n), nil
 }
 
 func notesOf(c Conn) []string {

@@ -118,7 +118,10 @@ func (l *Line) readUntil(ctx context.Context, until time.Time) (int, error) {
 		}
 		n, err := l.conn.Read(l.chunk[:])
 		if n > 0 {
-			return n, nil
+			if n = l.withoutHeartbeats(n); n > 0 {
+				return n, nil
+			}
+			err = os.ErrDeadlineExceeded // nothing that counts, so far
 		}
 		if err == nil && l.cfg.Kind == RTUOverUDP && time.Until(until) > 0 {
 			continue // an empty datagram

@@ -163,7 +163,7 @@ func (l *Line) finish(req Request, o *outcome, s *search, f found, end time.Time
 	}
 	if errors.Is(err, ErrTimeout) {
 		l.pending.add(req)
-		if l.deaf++; !l.cfg.Kind.serial() && len(l.rx) == 0 && l.deaf >= deafTimeouts {
+		if l.deaf++; !l.cfg.Kind.serial() && len(l.rx) == 0 && l.isDeaf() {
 			_ = l.hangUp() // the serial server may be gone without a word; opened afresh by the next request
 		}
 	}

@@ -154,7 +154,7 @@ func (l *Line) timeoutTCP(req Request, o *outcome) error {
 	if len(l.rx) > 0 {
 		err = fmt.Errorf("%w: %d bytes of an answer came", err, len(l.rx))
 	}
-	if len(l.rx) > 0 || l.deaf >= deafTimeouts || l.cfg.IgnoreTID {
+	if len(l.rx) > 0 || l.isDeaf() || l.cfg.IgnoreTID {
 		_ = l.hangUp() // opened afresh by the next request
 	}
 	return err
