@@ -112,11 +112,15 @@ install_or_upgrade() {
   run mkdir -p "$root/usr/bin" "$root/lib/systemd/system" "$root/etc/fieldgate/conf.d" "$state"
   run chmod 0750 "$root/etc/fieldgate"
   run chmod 0700 "$state"
-  [ ! -e "$bin" ] || run cp -p "$bin" "$bin.previous"
-  # Into place by rename: a power cut leaves the old binary or the new one.
+  if [ -e "$bin" ]; then run cp -p "$bin" "$bin.previous"; else run rm -f "$bin.previous"; fi
+  if [ -e "$unit" ]; then run cp -p "$unit" "$work/unit.previous"; fi
+  # Into place by rename: a power cut leaves the old file or the new one.
   run cp "$work/$name" "$bin.new"
+  run cp "$work/fieldgate.service" "$unit.new"
+  run chmod 0644 "$unit.new"
+  run sync
   run mv "$bin.new" "$bin"
-  run cp "$work/fieldgate.service" "$unit"
+  run mv "$unit.new" "$unit"
   if [ -e "$conf" ]; then
     say "  $conf is kept as it is"
   else
@@ -132,7 +136,7 @@ install_or_upgrade() {
 make_user() {
   [ -z "$root" ] || return 0
   id fieldgate >/dev/null 2>&1 ||
-    run useradd --system --home-dir /var/lib/fieldgate --no-create-home --shell /usr/sbin/nologin fieldgate
+    run useradd --system --user-group --home-dir /var/lib/fieldgate --no-create-home --shell /usr/sbin/nologin fieldgate
 }
 
 own_files() {
@@ -142,11 +146,15 @@ own_files() {
 }
 
 # backup keeps the settings as they were before the upgrade, the newest five.
+# They hold secrets: nobody else may read them.
 backup() {
   [ -e "$conf" ] && [ -e "$bin" ] || return 0
   keep="$root/var/backups"
   run mkdir -p "$keep"
+  before="$(umask)"
+  umask 077
   run tar -C "$root/etc" -czf "$keep/fieldgate-$(date +%Y%m%d-%H%M%S).tar.gz" fieldgate
+  umask "$before"
   [ -z "$dry" ] || return 0
   # shellcheck disable=SC2012 # the names are our own
   ls -1t "$keep"/fieldgate-*.tar.gz | tail -n +6 | while read -r old; do rm -f "$old"; done
@@ -159,27 +167,47 @@ verdict() {
   if out="$("$bin" check "$conf" 2>&1)"; then return 0; fi
   say "$out"
   if [ -e "$bin.previous" ]; then
-    run mv "$bin.previous" "$bin"
+    go_back
     die 1 "the new version refuses $conf (above); the previous version stays in place"
   fi
   say "  mend $conf, then: fieldgate check"
 }
+
+# go_back puts the previous binary and its unit into place again.
+go_back() {
+  run mv "$bin.previous" "$bin"
+  if [ -e "$work/unit.previous" ]; then run mv "$work/unit.previous" "$unit"; fi
+}
+
+# came_up waits for a run of the service that is not the one before: just after
+# a restart without waiting, the old run is still the active one.
+came_up() { # INVOCATION of the run before
+  left=90
+  while [ "$left" -gt 0 ]; do
+    if systemctl is-active --quiet fieldgate.service && [ "$(invocation)" != "$1" ]; then return 0; fi
+    sleep 1
+    left=$((left - 1))
+  done
+  return 1
+}
+
+invocation() { systemctl show --property=InvocationID --value fieldgate.service 2>/dev/null || true; }
 
 start_service() {
   [ -n "$start" ] && [ -z "$root" ] || return 0
   command -v systemctl >/dev/null 2>&1 && [ -d /run/systemd/system ] || { say "  systemd is not running: nothing started"; return 0; }
   run systemctl daemon-reload
   run systemctl enable fieldgate.service
+  old_run="$(invocation)"
+  # A failure that was counted before must not forbid this start.
+  run systemctl reset-failed fieldgate.service || true
   run systemctl restart --no-block fieldgate.service
   [ -z "$dry" ] || return 0
-  left=90
-  while [ "$left" -gt 0 ]; do
-    systemctl is-active --quiet fieldgate.service && return 0
-    sleep 1
-    left=$((left - 1))
-  done
+  if came_up "$old_run"; then return 0; fi
   [ -e "$bin.previous" ] || die 1 "fieldgate did not come up in 90 s; see: journalctl -u fieldgate"
-  run mv "$bin.previous" "$bin"
+  go_back
+  run systemctl daemon-reload
+  run systemctl reset-failed fieldgate.service || true
   run systemctl restart --no-block fieldgate.service
   die 1 "the new version did not come up in 90 s; the previous one is back; see: journalctl -u fieldgate"
 }

@@ -20,6 +20,7 @@ fails() { # CODE TEXT COMMAND…: exits with CODE and says TEXT
   cat "$tmp/out"
   [ "$got" = "$code" ] && grep -q -- "$text" "$tmp/out"
 }
+not() { ! "$@"; }
 mode() { [ "$(stat -c %a "$1")" = "$2" ]; }
 install() { root="$1"; shift; sh scripts/install.sh --root "$root" --offline "$tmp/dist" "$@"; }
 
@@ -53,12 +54,17 @@ ok "upgrade" install "$r"
 ok "the configuration is kept" grep -q mine "$r/etc/fieldgate/fieldgate.toml"
 ok "the previous binary is kept" test -x "$r/usr/bin/fieldgate.previous"
 ok "the settings were saved first" sh -c "ls '$r'/var/backups/fieldgate-*.tar.gz"
+for saved in "$r"/var/backups/fieldgate-*.tar.gz; do ok "nobody else reads them: $saved" mode "$saved" 600; done
 
 # An upgrade that refuses the configuration goes back.
 echo 'no_such_key = 1' >"$r/etc/fieldgate/fieldgate.toml"
-before="$(stat -c %i "$r/usr/bin/fieldgate")"
+printf 'older' >>"$r/usr/bin/fieldgate" # bytes behind a program do not matter to it
+echo '# older' >>"$r/lib/systemd/system/fieldgate.service"
+cp "$r/usr/bin/fieldgate" "$r/lib/systemd/system/fieldgate.service" "$tmp/"
 ok "a configuration that the new version refuses stops the upgrade" fails 1 "previous version stays" install "$r"
-ok "the previous binary is back in place" sh -c "'$r/usr/bin/fieldgate' version && test -n '$before'"
+ok "the previous binary is back in place" cmp "$tmp/fieldgate" "$r/usr/bin/fieldgate"
+ok "it runs" "$r/usr/bin/fieldgate" version
+ok "and its unit with it" cmp "$tmp/fieldgate.service" "$r/lib/systemd/system/fieldgate.service"
 ok "the broken configuration is left for its owner" grep -q no_such_key "$r/etc/fieldgate/fieldgate.toml"
 
 # Refusals.
@@ -83,6 +89,24 @@ ok "a dry run changes nothing" test ! -e "$tmp/none"
 # A cut download runs nothing.
 head -c 3000 scripts/install.sh >"$tmp/cut.sh"
 ok "a cut script writes nothing" sh -c "sh '$tmp/cut.sh' --root '$tmp/none' --offline '$tmp/dist'; test ! -e '$tmp/none'"
+
+# A restart that is only asked for: the run before is still active for a moment.
+grep -v '^main "\$@"$' scripts/install.sh >"$tmp/parts.sh"
+mkdir "$tmp/path"
+cat >"$tmp/path/systemctl" <<END
+#!/bin/sh
+case "\$1" in
+  is-active) exit 0 ;;
+  show) cat "$tmp/invocation" ;;
+esac
+END
+chmod +x "$tmp/path/systemctl"
+came_up() { # RUN-NOW: came_up after the run "old", with a sleep that takes no time
+  echo "$1" >"$tmp/invocation"
+  PATH="$tmp/path:$PATH" sh -c '. "$1"; sleep() { :; }; came_up old' sh "$tmp/parts.sh"
+}
+ok "the run before does not count as the new one" not came_up old
+ok "the new one does" came_up new
 
 # Removal.
 ok "uninstall" sh scripts/install.sh --root "$r" --uninstall
