@@ -22,6 +22,7 @@ var mayImport = map[string][]string{
 	"mqtt/client":           {"mqtt", "mqtt/packet", "mqtt/session"},
 	"mqtt/mqtttest":         {"mqtt", "mqtt/packet"},
 	"mqtt/encode":           {"mqtt"},
+	"mqtt/conformance":      {}, // tests only
 	"buffer":                {"mqtt"},
 	"drivers":               {"mqtt", "mqtt/encode"},
 	"drivers/port":          {"drivers"},

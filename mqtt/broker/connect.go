@@ -101,10 +101,11 @@ func (c *conn) notMQTT() error {
 }
 
 // refuseConnect ends a connection that did not get as far as a session.
-// A CONNACK only answers what was meant as a CONNECT [MQTT-3.1.4-1].
+// A CONNACK only answers what was meant as a CONNECT, and before MQTT 5 not
+// one that does not conform [MQTT-3.1.4-1].
 func (c *conn) refuseConnect(err error) {
 	var wrong *packet.Error
-	if errors.As(err, &wrong) && c.version != 0 {
+	if errors.As(err, &wrong) && c.version != 0 && (c.version == mqtt.V5 || wrong.Reason == mqtt.UnsupportedProtocolVersion) {
 		c.connack(&packet.Connack{Reason: wrong.Reason})
 	}
 	if isTimeout(err) {
@@ -117,9 +118,6 @@ func (c *conn) refuseConnect(err error) {
 
 // connack writes a CONNACK that ends the connection.
 func (c *conn) connack(p *packet.Connack) {
-	if c.version < mqtt.V5 && p.Reason == mqtt.MalformedPacket {
-		return // there is no code for it before MQTT 5
-	}
 	if b, err := p.Append(nil, c.version); err == nil {
 		c.nc.SetWriteDeadline(time.Now().Add(lingerTimeout))
 		c.nc.Write(b)

@@ -101,6 +101,9 @@ func (c *Config) attempt(ctx context.Context, e endpoint, a try) (*Conn, error) 
 	if err == nil && answer.Reason != mqtt.Success {
 		err = &Refused{"CONNECT", answer.Reason, answer.Props.ReasonString, answer.Props.ServerReference}
 	}
+	if err == nil && a.version == mqtt.V5 && hello.CleanStart && answer.SessionPresent { // [MQTT-3.2.2-4]
+		err = fmt.Errorf("a session is present after a clean start: %w", mqtt.ProtocolError)
+	}
 	if err == nil {
 		conn.limits = limitsOf(hello, answer)
 		err = conn.start()
