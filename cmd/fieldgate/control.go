@@ -38,8 +38,8 @@ func listenControl(path string, g *gateway) (*control, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
 		return nil, fmt.Errorf("control socket: %w", err)
 	}
-	if newControlClient(path).ping(context.Background()) == nil {
-		return nil, withCode(exitProblems, "a gateway is running already (%s answers); stop it, or give this one another --socket", path)
+	if err := nobodyAnswers(path); err != nil {
+		return nil, err
 	}
 	if info, err := os.Lstat(path); err == nil {
 		if info.Mode()&os.ModeSocket == 0 {
@@ -65,15 +65,33 @@ func listenControl(path string, g *gateway) (*control, error) {
 	return c, nil
 }
 
-// run serves until ctx ends.
-func (c *control) run(ctx context.Context) error {
-	stop := context.AfterFunc(ctx, c.close)
-	defer stop()
-	err := c.server.Serve(c.listener)
-	if errors.Is(err, http.ErrServerClosed) {
+// nobodyAnswers is an error where a gateway runs behind the socket already.
+func nobodyAnswers(path string) error {
+	if path == "" || newControlClient(path).ping(context.Background()) != nil {
 		return nil
 	}
-	return err
+	return withCode(exitProblems, "a gateway is running already (%s answers); stop it, or give this one another --socket", path)
+}
+
+// controlGrace is how long commands under way may take to get their answer at
+// the end: the one that asked for a reload by a fresh start is among them.
+const controlGrace = time.Second
+
+// run serves until ctx ends.
+func (c *control) run(ctx context.Context) error {
+	served := make(chan error, 1)
+	go func() { served <- c.server.Serve(c.listener) }()
+	select {
+	case err := <-served:
+		return err
+	case <-ctx.Done():
+	}
+	grace, cancel := context.WithTimeout(context.Background(), controlGrace)
+	defer cancel()
+	_ = c.server.Shutdown(grace) // who takes longer than the grace is cut off
+	c.close()
+	<-served
+	return nil
 }
 
 func (c *control) close() {

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 
 	"fieldgate/configs"
@@ -61,7 +63,9 @@ func (g *gateway) addDriver(name string, s busSetup) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
+	g.mu.Lock()
 	g.buses[name] = s
+	g.mu.Unlock()
 	return nil
 }
 
@@ -83,17 +87,22 @@ func (g *gateway) newDriver(s busSetup) (drivers.Driver, []drivers.DeviceInfo, e
 
 // reloadDrivers replaces the drivers whose setup changed; the others keep
 // their cadence. What it returns failed alone and leaves the others running.
+// The caller holds change.
 func (g *gateway) reloadDrivers(file *configs.File) error {
 	next := setups(file)
-	for name, old := range g.buses {
+	var failed []error
+	for name, old := range maps.Clone(g.buses) { // only who holds change writes it
 		s, stays := next[name]
 		if stays && reflect.DeepEqual(s, old) {
 			continue
 		}
-		if err := g.super.Remove(name, !stays); err != nil {
-			return err
-		}
+		g.mu.Lock()
 		delete(g.buses, name)
+		g.mu.Unlock()
+		if err := g.super.Remove(name, !stays); err != nil {
+			failed = append(failed, err)
+			continue
+		}
 		g.log.Info("stopped for the new configuration", "bus", name)
 	}
 	for name, s := range next {
@@ -101,9 +110,10 @@ func (g *gateway) reloadDrivers(file *configs.File) error {
 			continue
 		}
 		if err := g.addDriver(name, s); err != nil {
-			return err
+			failed = append(failed, err)
+			continue
 		}
 		g.log.Info("started by the new configuration", "bus", name)
 	}
-	return nil
+	return errors.Join(failed...)
 }

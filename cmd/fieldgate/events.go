@@ -9,43 +9,56 @@ import (
 	"fieldgate/drivers"
 )
 
-// maxEarly bounds the events kept until they can be published.
-const maxEarly = 32
+// maxEvents bounds the events that wait to be published; the newest are given
+// up, for the first ones say what began. All are in the log.
+const maxEvents = 32
 
-// events carries what the queue has to say to the event topic. A damaged
-// database is found before there is a broker to tell: such events wait.
+// events carries what the queue has to say to the event topic. It stands
+// between the two because neither may wait for the other: the supervisor waits
+// for the queue while a disk is full, which is when the queue has most to say.
+// A damaged database is even found before there is a supervisor.
 type events struct {
-	log *slog.Logger
+	wake chan struct{} // capacity 1
 
-	mu    sync.Mutex
-	super *drivers.Supervisor
-	early []drivers.Event
+	mu      sync.Mutex
+	super   *drivers.Supervisor
+	waiting []drivers.Event
 }
 
-// take is called from the queue's goroutines; it does not block.
+func newEvents() *events { return &events{wake: make(chan struct{}, 1)} }
+
+// take is called from the queue's goroutines, which have logged the event; it
+// does not block.
 func (e *events) take(ev buffer.Event) {
-	e.log.Log(context.Background(), ev.Level, ev.Text, "code", ev.Code)
-	out := drivers.Event{Code: ev.Code, Level: levelName(ev.Level), Text: ev.Text}
 	e.mu.Lock()
-	super := e.super
-	if super == nil && len(e.early) < maxEarly {
-		e.early = append(e.early, out)
+	if len(e.waiting) < maxEvents {
+		e.waiting = append(e.waiting, drivers.Event{Code: ev.Code, Level: levelName(ev.Level), Text: ev.Text})
 	}
 	e.mu.Unlock()
-	if super != nil {
-		super.Event(out)
+	select {
+	case e.wake <- struct{}{}:
+	default:
 	}
 }
 
-// publishBy names who publishes, and hands over what waits.
-func (e *events) publishBy(super *drivers.Supervisor) {
-	e.mu.Lock()
-	e.super = super
-	early := e.early
-	e.early = nil
-	e.mu.Unlock()
-	for _, ev := range early {
-		super.Event(ev)
+// publishBy names who publishes; it comes before run.
+func (e *events) publishBy(super *drivers.Supervisor) { e.super = super }
+
+// run publishes what waits and what comes, until ctx ends.
+func (e *events) run(ctx context.Context) error {
+	for {
+		e.mu.Lock()
+		ready := e.waiting
+		e.waiting = nil
+		e.mu.Unlock()
+		for _, ev := range ready {
+			e.super.Event(ev) // waits while the broker is slow
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-e.wake:
+		}
 	}
 }
 

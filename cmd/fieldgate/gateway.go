@@ -21,7 +21,9 @@ import (
 // (buffer, broker, bridges, drivers, page) and ends backwards; nothing depends
 // on a clean end.
 //
-// mu guards what a reload replaces.
+// change is held through a whole reload and while the upstreams start and end,
+// all of which wait for drivers and bridges; mu guards what a reload replaces
+// and is never held while anything blocks. change before mu.
 type gateway struct {
 	log     *slog.Logger
 	path    string // of the configuration
@@ -36,7 +38,11 @@ type gateway struct {
 	control *control
 	written writtenToday
 	trust   trusted
-	events  events
+	events  *events
+	renewed chan struct{} // capacity 1: a reload was done, the gateway's own topics are to be published anew
+
+	change   sync.Mutex
+	linksCtx context.Context // of runLinks; nil before and after it; guarded by change
 
 	mu       sync.Mutex
 	file     *configs.File
@@ -55,16 +61,41 @@ type gatewayOptions struct {
 // openGateway opens every part and connects them; nothing is polled and no
 // upstream is called yet. On an error everything that was opened is closed.
 func openGateway(file *configs.File, o gatewayOptions) (*gateway, error) {
-	g := &gateway{log: o.log, events: events{log: o.log}, path: o.path, started: time.Now(), file: file, buses: map[string]busSetup{}, links: map[string]*linkRunner{}}
+	g := &gateway{
+		log: o.log, path: o.path, started: time.Now(), file: file, renewed: make(chan struct{}, 1),
+		buses: map[string]busSetup{}, links: map[string]*linkRunner{}, events: newEvents(),
+	}
 	if err := g.open(o.socket); err != nil {
+		g.release()
 		g.close()
 		return nil, err
 	}
 	return g, nil
 }
 
+// release frees the sockets of a gateway that will not run: who opens another
+// one in this process finds its ports free.
+func (g *gateway) release() {
+	over, cancel := context.WithCancel(context.Background())
+	cancel()
+	var parts []part
+	if g.broker != nil {
+		parts = append(parts, part{"broker", g.broker.Run})
+	}
+	if g.web != nil {
+		parts = append(parts, part{"web", g.web.Run})
+	}
+	if err := runParts(over, parts); err != nil {
+		g.log.Debug("release the sockets", "error", err)
+	}
+}
+
 func (g *gateway) open(socket string) (err error) {
 	if g.base, err = g.file.Publish.BaseTopic(g.file.Gateway); err != nil {
+		return err
+	}
+	// Before anything is touched that belongs to a gateway that runs.
+	if err := nobodyAnswers(socket); err != nil {
 		return err
 	}
 	for _, step := range []func() error{g.openBuffer, g.loadTrust, g.openBroker, g.openLinks, g.openDrivers} {
@@ -122,7 +153,7 @@ func (g *gateway) run(ctx context.Context) error {
 	if g.control != nil {
 		parts = append(parts, part{"control", g.control.run})
 	}
-	parts = append(parts, part{"status", g.publishStatus}, part{"drivers", g.super.Run})
+	parts = append(parts, part{"status", g.publishStatus}, part{"events", g.events.run}, part{"drivers", g.super.Run})
 	return runParts(ctx, parts)
 }
 

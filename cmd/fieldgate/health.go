@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"fieldgate/buffer/clock"
-	"fieldgate/configs"
 	"fieldgate/drivers/modbus"
 	"fieldgate/mqtt"
 	"fieldgate/web"
@@ -41,6 +40,8 @@ func (g *gateway) publishStatus(ctx context.Context) error {
 			return nil
 		case <-first:
 		case <-tick.C:
+		case <-g.renewed:
+			say("info", g.info(), mqtt.KindStatus)
 		}
 		health, err := json.Marshal(g.health())
 		if err != nil {
@@ -176,12 +177,13 @@ func (g *gateway) synced() bool {
 	return ok
 }
 
-// noteReload remembers what was wrong with the last configuration.
-func (g *gateway) noteReload(report *configs.Report) {
+// noteReload remembers what was wrong with the last configuration: in how far
+// it is in force, and why. err nil: all is well.
+func (g *gateway) noteReload(inForce string, err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.problems = nil
-	if !report.OK() {
-		g.problems = []web.Problem{{Code: "E0714", Part: "configuration", Text: "the file on disk has errors and is not in force: " + report.Err().Error(), Next: "fieldgate check " + g.path}}
+	if err != nil {
+		g.problems = []web.Problem{{Code: "E0714", Part: "configuration", Text: inForce + ": " + err.Error(), Next: "fieldgate check " + g.path}}
 	}
 }

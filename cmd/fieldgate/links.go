@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
 	"reflect"
 	"sync"
 
@@ -65,12 +66,16 @@ func (g *gateway) makeLinks(file *configs.File) error {
 		if err != nil {
 			return fmt.Errorf("upstream %s: %w", u.Name, err)
 		}
+		g.mu.Lock()
 		g.links[u.Name] = &linkRunner{cfg: u, bridge: b}
+		g.mu.Unlock()
 	}
 	return nil
 }
 
 func (g *gateway) bridges() []*bridge.Bridge {
+	g.mu.Lock()
+	defer g.mu.Unlock()
 	var all []*bridge.Bridge
 	for _, u := range g.file.Upstream {
 		if l := g.links[u.Name]; l != nil {
@@ -82,20 +87,35 @@ func (g *gateway) bridges() []*bridge.Bridge {
 
 // runLinks runs all bridges until ctx ends; a reload may replace some meanwhile.
 func (g *gateway) runLinks(ctx context.Context) error {
-	g.mu.Lock()
-	for _, l := range g.links {
-		l.start(ctx, g)
-	}
-	g.mu.Unlock()
+	g.change.Lock()
+	g.linksCtx = ctx
+	g.startLinks()
+	g.change.Unlock()
 	<-ctx.Done()
-	g.mu.Lock()
-	defer g.mu.Unlock()
+	g.change.Lock()
+	defer g.change.Unlock()
+	g.linksCtx = nil
 	var ends sync.WaitGroup
 	for _, l := range g.links {
 		ends.Go(l.stop)
 	}
 	ends.Wait()
 	return nil
+}
+
+// startLinks starts the bridges that do not run yet, while upstreams run at
+// all: a reload may come before that, and after. The caller holds change.
+func (g *gateway) startLinks() (started []string) {
+	if g.linksCtx == nil {
+		return nil
+	}
+	for name, l := range g.links {
+		if l.cancel == nil {
+			l.start(g.linksCtx, g)
+			started = append(started, name)
+		}
+	}
+	return started
 }
 
 // start runs the bridge in a goroutine that stop waits for.
@@ -118,29 +138,28 @@ func (l *linkRunner) stop() {
 }
 
 // reloadLinks replaces the bridges whose section changed. Their queues stay:
-// a cursor belongs to the upstream's name. The caller holds mu.
-func (g *gateway) reloadLinks(ctx context.Context, file *configs.File) error {
+// a cursor belongs to the upstream's name. The caller holds change.
+func (g *gateway) reloadLinks(file *configs.File) error {
 	wanted := map[string]bridge.Config{}
 	for _, u := range file.Upstream {
 		wanted[u.Name] = u
 	}
-	for name, l := range g.links {
-		if u, stays := wanted[name]; !stays || !reflect.DeepEqual(u, l.cfg) {
-			l.stop()
-			delete(g.links, name)
-			g.log.Info("stopped for the new configuration", "upstream", name)
-		} else {
+	var ends sync.WaitGroup
+	for name, l := range maps.Clone(g.links) { // only who holds change writes it
+		if u, stays := wanted[name]; stays && reflect.DeepEqual(u, l.cfg) {
 			l.bridge.Kick() // somebody may have mended the network: try at once
+			continue
 		}
+		g.mu.Lock()
+		delete(g.links, name)
+		g.mu.Unlock()
+		ends.Go(l.stop)
+		g.log.Info("stopped for the new configuration", "upstream", name)
 	}
-	if err := g.makeLinks(file); err != nil {
-		return err
+	ends.Wait() // a queue has one reader
+	err := g.makeLinks(file)
+	for _, name := range g.startLinks() {
+		g.log.Info("started by the new configuration", "upstream", name)
 	}
-	for name, l := range g.links {
-		if l.cancel == nil {
-			l.start(ctx, g)
-			g.log.Info("started by the new configuration", "upstream", name)
-		}
-	}
-	return nil
+	return err
 }

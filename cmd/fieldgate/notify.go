@@ -27,6 +27,14 @@ func notifyReloading(log *slog.Logger) {
 	notify(log, fmt.Sprintf("%s\nMONOTONIC_USEC=%d", daemon.SdNotifyReloading, ts.Nano()/1000))
 }
 
+// waitTick waits for the next tick or the end of ctx.
+func waitTick(ctx context.Context, tick *time.Ticker) {
+	select {
+	case <-ctx.Done():
+	case <-tick.C:
+	}
+}
+
 // feedWatchdog feeds systemd's watchdog at a third of its time, but only while
 // alive says that every part makes progress. It ends with ctx.
 func feedWatchdog(ctx context.Context, log *slog.Logger, alive func() error) {
@@ -36,16 +44,15 @@ func feedWatchdog(ctx context.Context, log *slog.Logger, alive func() error) {
 	}
 	tick := time.NewTicker(limit / 3)
 	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		if err := alive(); err != nil {
+	for ; ctx.Err() == nil; waitTick(ctx, tick) { // at once: a fresh start has used up some of the time
+		err := alive()
+		switch {
+		case ctx.Err() != nil:
+			return // the parts end one after the other: no wonder that one does not move
+		case err != nil:
 			log.Error("the watchdog is not fed", "error", err)
-			continue
+		default:
+			notify(log, daemon.SdNotifyWatchdog)
 		}
-		notify(log, daemon.SdNotifyWatchdog)
 	}
 }

@@ -59,9 +59,15 @@ type proc struct {
 // start runs a program until the test ends.
 func start(t *testing.T, name string, args ...string) *proc {
 	t.Helper()
+	p := newProc(t, name, args...)
+	p.run(nil)
+	return p
+}
+
+// newProc is a program that run starts.
+func newProc(t *testing.T, name string, args ...string) *proc {
 	p := &proc{t: t, name: filepath.Base(name), cmd: exec.Command(name, args...), done: make(chan struct{})}
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	p.run(nil)
 	return p
 }
 

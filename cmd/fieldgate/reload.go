@@ -3,11 +3,10 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"os"
-	"os/signal"
 	"reflect"
 	"sync"
-	"syscall"
 
 	"github.com/coreos/go-systemd/v22/daemon"
 
@@ -18,15 +17,23 @@ import (
 // with an error changes nothing.
 type reloader struct {
 	g       *gateway
+	hup     <-chan os.Signal
 	restart func() // ends this run so that the next file starts afresh
-	ask     chan chan *configs.Report
+	ask     chan chan reloaded
 
 	mu   sync.Mutex
 	file *configs.File // for the fresh start
 }
 
-func newReloader(g *gateway, restart func()) *reloader {
-	r := &reloader{g: g, restart: restart, ask: make(chan chan *configs.Report)}
+// reloaded is how a reload went: the report says what is wrong with the file,
+// the error what could not be taken up of a good one.
+type reloaded struct {
+	report *configs.Report
+	err    error
+}
+
+func newReloader(g *gateway, hup <-chan os.Signal, restart func()) *reloader {
+	r := &reloader{g: g, hup: hup, restart: restart, ask: make(chan chan reloaded)}
 	if g.control != nil {
 		g.control.reload = r.request
 	}
@@ -47,58 +54,59 @@ func (r *reloader) next() *configs.File {
 	return r.file
 }
 
-// watch serves SIGHUP and requests until ctx ends.
+// watch serves SIGHUP and requests until ctx ends. A signal that comes during
+// a reload is served after it; one that comes during a fresh start stays in
+// the channel for the next run.
 func (r *reloader) watch(ctx context.Context) {
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	defer signal.Stop(hup)
-	for {
+	for ctx.Err() == nil {
 		select {
 		case <-ctx.Done():
-			return
-		case <-hup:
-			r.reload(ctx)
+		case <-r.hup:
+			r.reload()
 		case reply := <-r.ask:
-			reply <- r.reload(ctx)
+			reply <- r.reload()
 		}
 	}
 }
 
 // request is a reload from the control socket; the report says what was wrong.
 func (r *reloader) request(ctx context.Context) (*configs.Report, error) {
-	reply := make(chan *configs.Report, 1)
+	reply := make(chan reloaded, 1)
 	select {
 	case r.ask <- reply:
-		return <-reply, nil
+		done := <-reply // watch always answers what it has taken
+		return done.report, done.err
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
 }
 
-func (r *reloader) reload(ctx context.Context) *configs.Report {
+func (r *reloader) reload() reloaded {
 	log := r.g.log
 	notifyReloading(log)
-	defer notify(log, daemon.SdNotifyReady)
 	file, report := configs.Load(r.g.path, configs.Options{})
-	r.g.noteReload(report)
-	if !report.OK() {
-		log.Error("the configuration is not taken up: it has errors", "error", report.Err(), "see", "fieldgate check "+r.g.path)
-		return report
-	}
-	if r.g.needsFreshStart(file) {
+	if report.OK() && r.g.needsFreshStart(file) {
 		log.Info("starting afresh with the new configuration")
 		r.mu.Lock()
 		r.file = file
 		r.mu.Unlock()
 		r.restart()
-		return report
+		return reloaded{report: report} // the next run says that it is ready
 	}
-	if err := r.g.reload(ctx, file); err != nil {
+	defer notify(log, daemon.SdNotifyReady)
+	if !report.OK() {
+		r.g.noteReload("the file on disk has errors and is not in force", report.Err())
+		log.Error("the configuration is not taken up: it has errors", "error", report.Err(), "see", "fieldgate check "+r.g.path)
+		return reloaded{report: report}
+	}
+	err := r.g.reload(file)
+	r.g.noteReload("the file on disk is in force in part only", err)
+	if err != nil {
 		log.Error("the configuration is taken up in part", "error", err)
-		return report
+		return reloaded{report, withCode(exitProblems, "the configuration is taken up in part: %w", err)}
 	}
 	log.Info("the configuration is taken up")
-	return report
+	return reloaded{report: report}
 }
 
 // needsFreshStart reports a change in what all parts share. Everything else
@@ -107,26 +115,28 @@ func (g *gateway) needsFreshStart(file *configs.File) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	shared := func(f *configs.File) any {
-		return []any{f.Gateway, f.Log, f.Publish, f.Buffer, f.Web, f.Metrics, f.Broker.Listener}
+		return []any{f.Gateway, f.Log, f.Publish, f.Buffer, f.Web, f.Metrics, f.Broker.Listener, f.Broker.Persist}
 	}
 	return !reflect.DeepEqual(shared(file), shared(g.file))
 }
 
 // reload replaces what changed; the rest keeps running without losing a poll,
-// a session or a queued message.
-func (g *gateway) reload(ctx context.Context, file *configs.File) error {
-	g.mu.Lock()
-	defer g.mu.Unlock()
+// a session or a queued message. What the broker refuses changes nothing; what
+// fails after it fails alone, and the next reload tries it again.
+func (g *gateway) reload(file *configs.File) error {
+	g.change.Lock()
+	defer g.change.Unlock()
 	if err := g.broker.Reload(file.Broker); err != nil {
 		return err
 	}
-	if err := g.reloadDrivers(file); err != nil {
-		return err
-	}
-	if err := g.reloadLinks(ctx, file); err != nil {
-		return err
-	}
+	err := errors.Join(g.reloadDrivers(file), g.reloadLinks(file))
+	g.mu.Lock()
 	g.file = file
+	g.mu.Unlock()
 	g.hub.Set(g.bridges())
-	return nil
+	select {
+	case g.renewed <- struct{}{}:
+	default: // a word is waiting already
+	}
+	return err
 }

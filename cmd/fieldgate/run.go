@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"time"
 
@@ -30,59 +31,94 @@ func (a *app) runCommand() *cobra.Command {
 }
 
 func (a *app) runGateway(ctx context.Context) error {
+	// For as long as the process lives: a signal between two runs must not end it.
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
 	file, err := a.load(exitConfig)
 	if err != nil {
 		return err
 	}
-	log, err := a.logger(file.Log, file.Gateway.Timezone)
-	if err != nil {
-		return err
-	}
-	for {
-		again, err := a.runOnce(ctx, file, log)
-		if err != nil || again == nil {
+	g, err := a.openRun(file)
+	for err == nil {
+		var next *configs.File
+		next, err = a.runOnce(ctx, g, hup)
+		if next == nil || ctx.Err() != nil {
 			return err
 		}
-		file = again
+		if err != nil {
+			g.log.Error("the end before the fresh start", "error", err)
+		}
+		g, err = a.openNext(next, g)
 	}
+	return err
 }
 
-// runOnce runs the gateway with one configuration. It returns the next one
-// when a reload changed something that only a fresh start of all parts takes
-// up; queue and sessions are on the disk and live on.
-func (a *app) runOnce(ctx context.Context, file *configs.File, log *slog.Logger) (*configs.File, error) {
-	g, err := openGateway(file, gatewayOptions{path: a.configPath(), socket: a.gatewaySocket(file), log: log})
+// openRun opens the gateway of a file with the log that the file wants.
+func (a *app) openRun(file *configs.File) (*gateway, error) {
+	log, err := a.logger(file.Log, file.Gateway.Timezone)
 	if err != nil {
 		return nil, err
 	}
-	defer g.close()
+	return openGateway(file, gatewayOptions{path: a.configPath(), socket: a.gatewaySocket(file), log: log})
+}
+
+// openNext opens the gateway of a changed file, or the one before again where
+// that fails, as when another program has the new port: a reload must not be
+// the end of a gateway that worked.
+func (a *app) openNext(next *configs.File, before *gateway) (*gateway, error) {
+	g, err := a.openRun(next)
+	if err == nil {
+		return g, nil
+	}
+	before.log.Error("the configuration cannot be taken up; going back to the one before", "error", err)
+	g, again := a.openRun(before.file)
+	if again != nil {
+		return nil, errors.Join(err, again)
+	}
+	g.noteReload("the file on disk cannot be taken up and is not in force", err)
+	return g, nil
+}
+
+// runOnce runs an opened gateway to its end. It returns the next configuration
+// when a reload changed something that only a fresh start of all parts takes
+// up; queue and sessions are on the disk and live on.
+func (a *app) runOnce(ctx context.Context, g *gateway, hup <-chan os.Signal) (*configs.File, error) {
 	ctx, stop := context.WithCancel(ctx)
-	defer stop()
-	reloads := newReloader(g, stop)
-	go reloads.watch(ctx)
-	go feedWatchdog(ctx, log, g.alive)
-	go endAnyway(ctx, log, reloads)
-	log.Info("running", "gateway", file.Gateway.ID, "version", versionText(), "configuration", g.path, "broker", g.addresses())
-	notify(log, daemon.SdNotifyReady+"\nSTATUS="+g.oneLine())
-	err = g.run(ctx)
+	reloads := newReloader(g, hup, stop)
+	g.log.Info("running", "gateway", g.file.Gateway.ID, "version", versionText(), "configuration", g.path, "broker", g.addresses())
+	notify(g.log, daemon.SdNotifyReady+"\nSTATUS="+g.oneLine())
+	ended := make(chan struct{})
+	var watch, end sync.WaitGroup
+	watch.Go(func() { reloads.watch(ctx) })
+	end.Go(func() { endAnyway(ctx, ended, g.log, reloads) })
+	go feedWatchdog(ctx, g.log, g.alive)
+	err := g.run(ctx)
+	stop()
+	watch.Wait() // a reload under way needs the queue
+	g.close()
+	close(ended)
+	end.Wait()
 	next := reloads.next()
 	if next == nil {
-		notify(log, daemon.SdNotifyStopping)
-		log.Info("stopped")
+		g.log.Info("stopped")
 	}
 	return next, err
 }
 
-// endAnyway ends the process when an orderly end takes too long, or at a
-// second signal.
-func endAnyway(ctx context.Context, log *slog.Logger, r *reloader) {
+// endAnyway says that the end has begun, and ends the process when it takes
+// too long or a second signal comes. ended is closed at an orderly end.
+func endAnyway(ctx context.Context, ended <-chan struct{}, log *slog.Logger, r *reloader) {
 	<-ctx.Done()
-	if r.next() != nil {
-		return
-	}
 	again := make(chan os.Signal, 1)
-	signal.Notify(again, os.Interrupt, syscall.SIGTERM)
+	if r.next() == nil {
+		notify(log, daemon.SdNotifyStopping)
+		signal.Notify(again, os.Interrupt, syscall.SIGTERM)
+		defer signal.Stop(again)
+	}
 	select {
+	case <-ended:
+		return
 	case <-again:
 		log.Warn("second signal: ending at once")
 	case <-time.After(endLimit):

@@ -45,7 +45,9 @@ func (g *gateway) keepTrust() {
 		return
 	}
 	now := time.Now().Unix()
-	if now-g.trust.unix.Load() < int64(trustEvery.Seconds()) {
+	// A time kept in the future was a mistake of the clock: it goes again, or it
+	// would make every certificate look expired.
+	if since := now - g.trust.unix.Load(); since >= 0 && since < int64(trustEvery.Seconds()) {
 		return
 	}
 	g.trust.unix.Store(now)

@@ -41,6 +41,7 @@ func (w *writtenToday) today(now time.Time, total uint64) uint64 {
 		}
 		w.day = day
 	}
+	w.start = min(w.start, total) // the kernel's figure could not be read
 	return total - w.start
 }
 
