@@ -8,8 +8,10 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -271,15 +273,22 @@ func (d *demo) finish() error {
 			return err
 		}
 	}
-	deadline := time.Now().Add(drainLimit)
+	again := make(chan os.Signal, 1)
+	signal.Notify(again, os.Interrupt, syscall.SIGTERM)
+	defer signal.Stop(again)
+	deadline := time.After(drainLimit)
 	for {
-		_, _, waiting, _ := d.account.totals()
-		if waiting == 0 || time.Now().After(deadline) {
-			break
+		if _, _, waiting, _ := d.account.totals(); waiting == 0 {
+			return d.report()
 		}
-		time.Sleep(20 * time.Millisecond)
+		select {
+		case <-deadline:
+			return d.report()
+		case <-again: // nothing is lost yet, so there is nothing to report
+			return codeError{code: exitInterrupt}
+		case <-time.After(20 * time.Millisecond):
+		}
 	}
-	return d.report()
 }
 
 // report prints the sum of it all; lost samples are exit code 1.
