@@ -60,7 +60,7 @@ func startOurs(t *testing.T, l broker.Listener, limited bool) (addr string) {
 var debian bool
 
 // mosquitto runs a mosquitto until the test ends.
-func mosquitto(t *testing.T, limited bool, more ...string) (addr string) {
+func mosquitto(t *testing.T, limited bool) (addr string) {
 	t.Helper()
 	program := peertest.Need(t, "mosquitto")
 	said, _ := exec.Command(program, "-h").Output() // it exits with 3 and says its version first
@@ -72,7 +72,7 @@ func mosquitto(t *testing.T, limited bool, more ...string) (addr string) {
 	addr = ln.Addr().String()
 	ln.Close()
 	_, port, _ := net.SplitHostPort(addr)
-	lines := append([]string{"listener " + port + " 127.0.0.1"}, more...)
+	lines := []string{"listener " + port + " 127.0.0.1"}
 	lines = append(lines, "user root", "allow_anonymous true", "persistence false") // root: it would not find the password file as another
 	if limited {
 		lines = append(lines, "max_qos 1", "retain_available false")

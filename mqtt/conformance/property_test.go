@@ -58,7 +58,7 @@ var propertyForms = map[byte]property{
 	0x18: {"will delay interval", fourBytes, []string{inWill}, false, false},
 	0x19: {"request response information", yesOrNo, []string{inConnect}, false, false},
 	0x1A: {"response information", textual, nil, false, false},
-	0x1C: {"server reference", textual, nil, false, false},
+	0x1C: {"server reference", textual, []string{inDisconnect}, false, false},
 	0x1F: {"reason string", textual, []string{inPuback, inPubrec, inPubrel, inPubcomp, inDisconnect}, false, false},
 	0x21: {"receive maximum", twoBytes, []string{inConnect}, true, false},
 	0x22: {"topic alias maximum", twoBytes, []string{inConnect}, false, false},

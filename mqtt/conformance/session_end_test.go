@@ -85,7 +85,7 @@ var disconnectStatements = []statement{
 		a< 20( 00 00 * )
 		a leave
 		w none`},
-	{v5: "3.14.2.2.2", says: "a session expiry of 0 cannot become another at the end", script: `
+	{v5: "3.14.2.2.2", says: "(a section without a number of its own) a session expiry of 0 cannot become another at the end", script: `
 		a connect
 		a> e0( 00 ( 11 0000000a ) )
 		a end 82`},
