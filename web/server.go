@@ -14,6 +14,7 @@ import (
 	"path"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -143,7 +144,7 @@ func (s *Server) Handler() http.Handler {
 	mux.Handle("GET /", http.FileServerFS(files))
 	mux.HandleFunc("GET /api/status", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, s.src.Status()) })
 	mux.HandleFunc("GET /api/tags", s.tags)
-	mux.HandleFunc("GET /livez", probe(s.src.Alive))
+	mux.HandleFunc("GET /livez", probe(shared(s.src.Alive)))
 	mux.HandleFunc("GET /readyz", probe(s.src.Ready))
 	mux.HandleFunc("GET /healthz", s.health)
 	mux.Handle("GET /metrics", s.metricsHandler())
@@ -231,6 +232,26 @@ func FilterTags(tags []Tag, pattern string) ([]Tag, error) {
 		}
 	}
 	return kept, nil
+}
+
+// probeKeep is how long an answer about being alive is good for everybody.
+const probeKeep = 2 * time.Second
+
+// shared lets all callers share one check at a time and its answer for a
+// moment: the check takes time of every bus, which strangers must not use up.
+func shared(check func() error) func() error {
+	var mu sync.Mutex
+	var at time.Time
+	var err error
+	return func() error {
+		mu.Lock()
+		defer mu.Unlock()
+		if at.IsZero() || time.Since(at) >= probeKeep {
+			err = check()
+			at = time.Now()
+		}
+		return err
+	}
 }
 
 func probe(check func() error) http.HandlerFunc {

@@ -10,6 +10,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"fieldgate/configs/conf"
@@ -121,6 +122,29 @@ func TestForeignNamesAreRefused(t *testing.T) {
 			t.Errorf("Host %q: %d, want %d", host, w.Code, want)
 		}
 	}
+}
+
+// TestProbesShareOneCheck: whoever may read the page must not be able to keep
+// the buses busy with it.
+func TestProbesShareOneCheck(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		checks := 0
+		src := sources()
+		src.Alive = func() error { checks++; return errors.New("stuck") }
+		h := New(Config{}, Metrics{}, src).Handler()
+		for range 50 {
+			if code, body := get(t, h, "/livez"); code != 503 || !strings.Contains(body, "stuck") {
+				t.Fatalf("%d %s", code, body)
+			}
+		}
+		if checks != 1 {
+			t.Errorf("%d checks for 50 probes", checks)
+		}
+		time.Sleep(probeKeep)
+		if get(t, h, "/livez"); checks != 2 {
+			t.Errorf("%d checks: the answer is kept for ever", checks)
+		}
+	})
 }
 
 func TestPortTaken(t *testing.T) {
