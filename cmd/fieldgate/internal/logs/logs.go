@@ -49,7 +49,9 @@ func handler(w io.Writer, o Options) slog.Handler {
 	case "text":
 		return newText(w, o)
 	case "journal":
-		return newJournal(o.Level)
+		if journal.Enabled() { // else every line would be lost
+			return newJournal(o.Level)
+		}
 	}
 	if onJournal() {
 		return newJournal(o.Level)
