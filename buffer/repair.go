@@ -132,16 +132,28 @@ func fileSize(path string) int64 {
 	return st.Size()
 }
 
-// makeRoom answers a full disk: the ballast goes, the oldest segments are
-// given up where the policy says so, and the log is emptied.
+// Steps of making room on a full disk.
+const (
+	roomSegments = 8         // given up at a time, where the disk itself is full
+	pageSegments = 64        // where only the file's own limit is reached
+	diskFullAt   = 1 << 20   // bytes free, below which the disk itself is full
+	roomWorth    = 256 << 10 // a smaller file gives nothing back that helps
+)
+
+// makeRoom answers a full disk: first the ballast goes, and only where that
+// was not enough the oldest segments, where the policy says so. Giving
+// messages up must pay: where another program fills the disk and the queue's
+// own file is small, or where the disk stays full all the same, nothing more
+// is given up; then messages wait in memory and publishers are not
+// acknowledged.
 func (w *writer) makeRoom(cause error) error {
 	b := w.b
-	ballast := b.ballast()
-	had := exists(ballast)
-	os.Remove(ballast)
+	had := exists(b.ballast())
+	os.Remove(b.ballast())
+	before, _ := freeBytes(b.cfg.Dir) // unknown: as if full
 	dropped := 0
-	if b.cfg.Full == FullDropOldest || b.cfg.Full == FullThin {
-		dropped = w.evictAny(64)
+	if !had {
+		dropped = w.giveRoom(before)
 	}
 	b.db.mu.Lock()
 	err := b.db.txOrOpenLocked()
@@ -155,10 +167,29 @@ func (w *writer) makeRoom(cause error) error {
 	if err != nil && isDamage(err) {
 		return w.replace(err)
 	}
+	after, _ := freeBytes(b.cfg.Dir)
+	if dropped > 0 {
+		b.event(levelWarn, "W0715", "the disk of %s is full: %d of the oldest segments were given up to make room", b.cfg.Dir, dropped)
+		w.noRoom = after < diskFullAt && after <= before
+	}
 	if (had || dropped > 0) && w.failures <= 8 {
 		return nil // something changed: try again
 	}
 	return w.giveUp(cause, retryFull, "the disk of "+b.cfg.Dir+" is full")
+}
+
+// giveRoom gives up segments where that can help.
+func (w *writer) giveRoom(free int64) (dropped int) {
+	b := w.b
+	switch {
+	case b.cfg.Full != FullDropOldest && b.cfg.Full != FullThin:
+		return 0
+	case free >= diskFullAt: // the file's own limit, not the disk
+		return w.evictAny(pageSegments)
+	case w.noRoom || fileSize(b.db.path) < roomWorth:
+		return 0
+	}
+	return w.evictAny(roomSegments)
 }
 
 // ballast is the file that is given up first.

@@ -16,6 +16,7 @@ type writer struct {
 	down        error          // why nothing is written at the moment
 	retryAt     time.Time      // when to try again
 	failures    int            // in a row
+	noRoom      bool           // giving segments up did not help the full disk; until it is written again
 	lastTick    time.Time
 	lastShrink  time.Time
 	shrinkPause time.Duration
@@ -381,7 +382,7 @@ func (w *writer) findDoneLocked() (doomed []head, err error) {
 
 // recovered says that the disk works again.
 func (w *writer) recovered() {
-	w.failures = 0
+	w.failures, w.noRoom = 0, false
 	if w.down == nil {
 		return
 	}

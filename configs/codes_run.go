@@ -30,6 +30,7 @@ var eventCodes = []codeText{
 	{"E0706", "register not there", "The device answers that it has no such register. The tag is bad (config) and tried again now and then; the others are read."},
 	{"E0707", "polls do not fit", "The bus cannot keep up and skips polls. fieldgate plan shows what takes the time."},
 	{"E0710", "disk cannot be written", "The databases of the queue or of sessions cannot be written. Messages wait in memory, and publishers are not acknowledged until they can. Look at the disk."},
+	{"W0715", "room was made on a full disk", "The oldest messages were given up, counted and reported upstream. Free the disk, or set [buffer] max_size so that the queue fits beside what else is there."},
 	{"W0711", "database reopened", "A database was closed and opened again after an error, and is in use."},
 	{"E0713", "the queue is in trouble", "The queue cannot take messages as it should; look at the disk it is on."},
 	{"W0713", "disk nearly full", "Less than buffer.min_free is left on the disk. The queue does not grow any further."},
@@ -43,6 +44,7 @@ var eventCodes = []codeText{
 	{"E0724", "damaged file waits", "A damaged database that was moved aside cannot be searched for messages now. It is kept and tried again."},
 	{"W0726", "damaged file removed", "An older damaged database, already searched, was removed, because newer ones are kept."},
 	{"W0730", "messages given up", "Messages were dropped from the queue, because it was full or they were too old. The event says how many, which and why."},
+	{"W0731", "messages that nobody fetches", "The queue keeps messages of an upstream that is not in the configuration any more, or that an upstream has refused (quarantine). They go when they are too old, or with fieldgate queue drop NAME; fieldgate queue peek NAME shows them."},
 }
 
 // upstreamCodes are about upstreams, in the file and while running.
