@@ -299,3 +299,26 @@ func FuzzParseSet(f *testing.F) {
 		}
 	})
 }
+
+func TestAnswersToUpstreams(t *testing.T) {
+	m, err := NewMapping(Publish{}, Gateway{ID: "gw"}, func() bool { return true })
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &Supervisor{mapping: m}
+	for _, c := range []struct {
+		topic, origin string
+		own           bool
+	}{
+		{"fieldgate/gw/upstream/cloud/reply/3", "upstream:cloud", false},
+		{"fieldgate/gw/upstream/other/reply/3", "upstream:cloud", true},
+		{"fieldgate/gw/upstream/cloud/status", "upstream:cloud", true},
+		{"fieldgate/gw/upstream/cloud/reply/3", "nodered", true},
+		{"fieldgate/gw/cmd/response/read", "nodered", false},
+		{"answers/1", "nodered", false},
+	} {
+		if got := s.isOwn(c.topic, c.origin); got != c.own {
+			t.Errorf("%s for %s: own %v, want %v", c.topic, c.origin, got, c.own)
+		}
+	}
+}

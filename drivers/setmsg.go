@@ -134,11 +134,23 @@ func (s *Supervisor) replyTo(m *mqtt.Message, fallback, origin string) (reply, e
 	s.mu.Lock()
 	_, isValue := s.topics[wanted]
 	s.mu.Unlock()
-	if isValue || strings.HasPrefix(wanted, "$") || strings.HasSuffix(wanted, "/set") || strings.HasPrefix(wanted, s.mapping.Base()+"/") && !strings.HasPrefix(wanted, s.mapping.Base()+"/cmd/response/") {
+	if isValue || strings.HasPrefix(wanted, "$") || strings.HasSuffix(wanted, "/set") || s.isOwn(wanted, m.Origin) {
 		return r, Refuse(CodeResponse, "response topic %q is one of the gateway's own", wanted)
 	}
 	r.topic = wanted
 	return r, nil
+}
+
+// isOwn reports a topic of the gateway's own that a sender may not be answered
+// at. A command from an upstream is answered where its bridge waits for the
+// result: {base}/upstream/NAME/reply/N.
+func (s *Supervisor) isOwn(topic, origin string) bool {
+	rest, own := strings.CutPrefix(topic, s.mapping.Base()+"/")
+	if !own || strings.HasPrefix(rest, "cmd/response/") {
+		return false
+	}
+	upstream, fromUpstream := strings.CutPrefix(origin, "upstream:")
+	return !fromUpstream || !strings.HasPrefix(rest, "upstream/"+upstream+"/reply/")
 }
 
 var jsonProps = encode.Payload{ContentType: encode.TypeJSON, Text: true}.Properties()

@@ -156,6 +156,9 @@ to = "factory/{topic}"
 [[upstream.route]]
 from = "line/#"
 to = "factory/{topic}"
+[[upstream.command]]
+from = "cmd/+/+/set"
+to = "gw/{1}/{2}/set"
 `, e.dir, e.localPort, tcpPort, ours, e.upstreamPort))
 	return e
 }
@@ -192,10 +195,23 @@ func (e *plant) checkWrite() {
 	}
 	set(`{"value":72.5,"id":"a1"}`, `"id":"a1","status":"ok","value":72.5,"readback":72.5`)
 	set(`{"value":99,"id":"a2"}`, `"id":"a2","status":"error"`)
+	e.checkCommand()
 	out, err := exec.Command(fieldgateBinary(e.t), "read", "plc/setpoint", "--json", "--socket", filepath.Join(e.dir, "control.sock")).CombinedOutput()
-	if err != nil || !strings.Contains(string(out), `"value":72.5`) {
+	if err != nil || !strings.Contains(string(out), `"value":68.5`) {
 		e.t.Errorf("read back through the gateway: %v\n%s", err, out)
 	}
+}
+
+// checkCommand sets a register from the upstream, with an MQTT 5 Response
+// Topic: the result comes back there.
+func (e *plant) checkCommand() {
+	e.t.Helper()
+	rr := peertest.Need(e.t, "mosquitto_rr")
+	eventually(e.t, "a command from the upstream is answered", func() bool {
+		out, _ := exec.Command(rr, "-V", "mqttv5", "-p", strconv.Itoa(e.upstreamPort), "-W", "5", "-q", "1",
+			"-t", "cmd/plc/setpoint/set", "-e", "answers/1", "-m", `{"value":68.5,"id":"c1"}`).CombinedOutput() // a time-out is tried again
+		return strings.Contains(string(out), `"id":"c1","status":"ok","value":68.5,"readback":68.5`)
+	})
 }
 
 // sample is a value with its own time in Unix milliseconds; 0 for plain numbers.
