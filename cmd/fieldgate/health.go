@@ -178,12 +178,13 @@ func (g *gateway) synced() bool {
 }
 
 // noteReload remembers what was wrong with the last configuration: in how far
-// it is in force, and why. err nil: all is well.
-func (g *gateway) noteReload(inForce string, err error) {
+// it is in force, why, and what to do where the error does not say it. err
+// nil: all is well.
+func (g *gateway) noteReload(inForce string, err error, next string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.problems = nil
 	if err != nil {
-		g.problems = []web.Problem{{Code: "E0714", Part: "configuration", Text: inForce + ": " + err.Error(), Next: "fieldgate check " + g.path}}
+		g.problems = []web.Problem{{Code: "E0714", Part: "configuration", Text: inForce + ": " + err.Error(), Next: next}}
 	}
 }

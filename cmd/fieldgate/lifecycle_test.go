@@ -110,6 +110,43 @@ func TestReloadBeforeAndAfterTheRun(t *testing.T) {
 	}
 }
 
+// TestRemovedUpstream: its queue stays, is shown, and is empty only after a
+// person has dropped it.
+func TestRemovedUpstream(t *testing.T) {
+	dir, port := t.TempDir(), freePort(t)
+	g := openSmall(t, dir, smallFile(dir, port, upstreamSection("gone")))
+	defer g.close()
+	defer g.release()
+	for i := range 3 {
+		if err := g.broker.Publish(t.Context(), mqtt.Message{Topic: "gw/x", Payload: []byte{byte('0' + i)}, QoS: 1}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	shown := func() (n int) {
+		for _, p := range g.Status().Problems {
+			if p.Code == "W0731" && p.Part == "queue gone" && strings.Contains(p.Text, "3 messages") {
+				n++
+			}
+		}
+		return n
+	}
+	if shown() != 0 {
+		t.Error("a queue that is in use is shown as left behind")
+	}
+	if err := g.reload(parse(t, smallFile(dir, port, ""))); err != nil {
+		t.Fatal(err)
+	}
+	if shown() != 1 {
+		t.Errorf("the queue of a removed upstream: %+v", g.Status().Problems)
+	}
+	if n, err := g.buffer.Drop(t.Context(), "gone"); n != 3 || err != nil {
+		t.Errorf("dropped %d, %v", n, err)
+	}
+	if shown() != 0 {
+		t.Error("the dropped queue is still shown")
+	}
+}
+
 // TestReloadIsToldInTheGatewaysTopics: the retained info shows the
 // configuration that is in force.
 func TestReloadIsToldInTheGatewaysTopics(t *testing.T) {
@@ -253,6 +290,10 @@ func TestFreshStart(t *testing.T) {
 	writeFile(t, path, strings.Replace(inJSON, `bind = ""`, fmt.Sprintf("bind = %q", taken.Addr()), 1))
 	signalTo(t, p, syscall.SIGHUP)
 	p.until("goes on with the old file", func() bool { return statusHas(t, socket, "E0714") })
+	status, err := exec.Command(fieldgateBinary(t), "status", "--socket", socket).CombinedOutput()
+	if !strings.Contains(string(status), taken.Addr().String()) {
+		t.Errorf("status does not say what is in the way: %v\n%s", err, status)
+	}
 
 	for i := range 40 {
 		writeFile(t, path, strings.Replace(inJSON, `id = "gw"`, fmt.Sprintf("id = \"gw%d\"", i), 1))

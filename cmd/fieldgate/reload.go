@@ -95,12 +95,12 @@ func (r *reloader) reload() reloaded {
 	}
 	defer notify(log, daemon.SdNotifyReady)
 	if !report.OK() {
-		r.g.noteReload("the file on disk has errors and is not in force", report.Err())
+		r.g.noteReload("the file on disk has errors and is not in force", report.Err(), "fieldgate check "+r.g.path)
 		log.Error("the configuration is not taken up: it has errors", "error", report.Err(), "see", "fieldgate check "+r.g.path)
 		return reloaded{report: report}
 	}
 	err := r.g.reload(file)
-	r.g.noteReload("the file on disk is in force in part only", err)
+	r.g.noteReload("the file on disk is in force in part only", err, "")
 	if err != nil {
 		log.Error("the configuration is taken up in part", "error", err)
 		return reloaded{report, withCode(exitProblems, "the configuration is taken up in part: %w", err)}

@@ -76,7 +76,7 @@ func (a *app) openNext(next *configs.File, before *gateway) (*gateway, error) {
 	if again != nil {
 		return nil, errors.Join(err, again)
 	}
-	g.noteReload("the file on disk cannot be taken up and is not in force", err)
+	g.noteReload("the file on disk cannot be taken up and is not in force", err, "")
 	return g, nil
 }
 

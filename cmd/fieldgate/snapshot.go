@@ -50,10 +50,12 @@ func (g *gateway) Status() web.Status {
 	for _, l := range links {
 		s.Upstream = append(s.Upstream, webLink(l.Stats()))
 	}
-	s.Store = g.storeStatus(file.Buffer.Directory())
+	queue := g.buffer.Stats()
+	s.Store = g.storeStatus(file.Buffer.Directory(), queue.Degraded)
 	synced, within := clock.Synced()
 	s.Clock = web.Clock{Synced: synced, ErrorMs: float64(within) / 1e6}
 	s.Problems = append(s.Problems, findProblems(&s)...)
+	s.Problems = append(s.Problems, leftBehind(queue.Upstreams)...)
 	s.State = "ok"
 	if len(s.Problems) > 0 {
 		s.State = "degraded"
@@ -134,12 +136,11 @@ func webQueue(c buffer.CursorStats) web.Queue {
 	}
 }
 
-func (g *gateway) storeStatus(dir string) web.Store {
-	stats := g.buffer.Stats()
+func (g *gateway) storeStatus(dir, degraded string) web.Store {
 	s := web.Store{Dir: dir, State: "ok", WrittenBytes: writtenBytes()}
 	s.WrittenToday = g.written.today(time.Now(), s.WrittenBytes)
-	if stats.Degraded != "" {
-		s.State = "degraded: " + stats.Degraded
+	if degraded != "" {
+		s.State = "degraded: " + degraded
 	}
 	var fs unix.Statfs_t
 	if unix.Statfs(dir, &fs) == nil {
@@ -174,6 +175,26 @@ func findProblems(s *web.Status) []web.Problem {
 	}
 	if strings.HasPrefix(s.Store.State, "degraded") {
 		add("E0713", "queue", "look at the disk of "+s.Store.Dir, "%s", s.Store.State)
+	}
+	return all
+}
+
+// leftBehind lists queues that no bridge empties: nothing else shows them.
+func leftBehind(queues []buffer.CursorStats) []web.Problem {
+	var all []web.Problem
+	for _, q := range queues {
+		refused := q.Name == bridge.QuarantineName
+		if q.Messages == 0 || !q.Retired && !refused {
+			continue
+		}
+		text := "%d messages wait for an upstream that is not in the configuration"
+		if refused {
+			text = "%d messages were refused by an upstream"
+		}
+		all = append(all, web.Problem{
+			Code: "W0731", Part: "queue " + q.Name, Text: fmt.Sprintf(text, q.Messages),
+			Next: "fieldgate queue peek " + q.Name + ", then: fieldgate queue drop " + q.Name,
+		})
 	}
 	return all
 }
