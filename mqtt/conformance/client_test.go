@@ -66,12 +66,12 @@ func runClient(t *testing.T, v5 bool, script string) error {
 	defer func() {
 		cancel()
 		close(c.publish)
+		for _, w := range c.peers {
+			w.nc.Close()
+		}
 		if c.conn != nil {
 			c.conn.Close()
 			<-c.conn.Done()
-		}
-		for _, w := range c.peers {
-			w.nc.Close()
 		}
 	}()
 	for i, line := range strings.Split(strings.TrimSpace(script), "\n") {
