@@ -20,10 +20,9 @@ const (
 // are read in place, and written in whatever lumps the owner makes.
 type link struct {
 	net.Conn
-	buf    []byte
-	start  int // of what is not handled yet
-	end    int
-	client string
+	buf   []byte
+	start int // of what is not handled yet
+	end   int
 }
 
 // linkOptions say how a link logs in.
@@ -42,7 +41,7 @@ func dialLink(ctx context.Context, o linkOptions) (*link, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &link{Conn: c, buf: make([]byte, readBuffer), client: o.client}
+	l := &link{Conn: c, buf: make([]byte, readBuffer)}
 	if err := l.login(o); err != nil {
 		c.Close()
 		return nil, fmt.Errorf("log in to %s: %w", o.address, err)
