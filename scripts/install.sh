@@ -92,7 +92,9 @@ fetch_all() {
 }
 
 install_or_upgrade() {
-  if [ -z "$offline" ]; then
+  if [ -n "$offline" ]; then
+    [ -d "$offline" ] || die 1 "$offline is no folder; make it with scripts/release"
+  else
     [ -n "$url" ] || die 2 "say where from: --offline DIR, or --url BASE --version V"
     [ -n "$version" ] || die 2 "--url needs --version"
   fi

@@ -95,13 +95,11 @@ func (x *access) readOn(ctx context.Context, line modbus.Doer, unit byte, order 
 		return nil, err
 	}
 	doc := &reading{Schema: "fieldgate.read/1", Target: x.Target.name(), Requests: got.Requests, Ms: millis(got.Took)}
-	var raw []byte
 	for _, v := range got.Values {
 		doc.Values = append(doc.Values, registerDoc(v))
-		raw = append(raw, v.Raw...)
 	}
 	if x.All {
-		for _, d := range modbus.DecodeAll(raw) {
+		for _, d := range modbus.DecodeAll(decodable(ctx, line, unit, got.Values)) {
 			doc.Decoded = append(doc.Decoded, decodedDoc{d.Type, d.Order, d.Value.AppendJSON(nil)})
 		}
 	}
@@ -110,6 +108,30 @@ func (x *access) readOn(ctx context.Context, line modbus.Doer, unit byte, order 
 		return nil, got.Values[0].Err
 	}
 	return doc, nil
+}
+
+// decodable is what `--decode all` looks at: the registers that were read, and
+// where that is a single one also those behind it, as far as the device has
+// them, since most values take two or four.
+func decodable(ctx context.Context, line modbus.Doer, unit byte, values []modbus.RegisterValue) []byte {
+	var raw []byte
+	for _, v := range values {
+		raw = append(raw, v.Raw...)
+	}
+	if len(values) != 1 || values[0].Register.Area.Bits() {
+		return raw
+	}
+	for n := 8; n > len(raw); n /= 2 {
+		r, err := modbus.ParseReg(fmt.Sprintf("%s:bytes%d", values[0].Register.Wire(), n), modbus.Order{})
+		if err != nil {
+			continue // beyond the last address
+		}
+		more, err := modbus.ReadOnce(ctx, line, unit, r)
+		if err == nil && more.Values[0].Err == nil {
+			return more.Values[0].Raw
+		}
+	}
+	return raw
 }
 
 func registerDoc(v modbus.RegisterValue) valueDoc {

@@ -38,7 +38,12 @@ func (a *app) demoCommand() *cobra.Command {
 serial line (real sockets and pseudo-terminals), with the real broker, the real queue on disk, and a second broker in
 the role of the cloud, whose link is cut and restored. Needs no configuration, no hardware and no network.
 Exit code 1 if a sample was lost.`,
-		RunE: func(c *cobra.Command, _ []string) error { return a.demo(c.Context(), length) },
+		RunE: func(c *cobra.Command, _ []string) error {
+			if length < 0 || length == 0 && c.Flags().Changed("for") {
+				return usageError{fmt.Errorf("--for %s: a length of time above 0", length)}
+			}
+			return a.demo(c.Context(), length)
+		},
 	}
 	c.Flags().DurationVar(&length, "for", 0, "end after this time (default: at Ctrl-C)")
 	return c

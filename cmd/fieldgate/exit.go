@@ -61,6 +61,9 @@ func (a *app) exit(err error) int {
 	case errors.Is(err, context.Canceled):
 		return exitInterrupt
 	case isUsage(err):
+		if strings.HasPrefix(err.Error(), "unknown command") {
+			err = fmt.Errorf("%w; fieldgate --help lists the commands", err)
+		}
 		a.complain(err)
 		return exitUsage
 	}

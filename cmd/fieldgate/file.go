@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"regexp"
 
 	"fieldgate/configs"
 )
@@ -21,8 +22,10 @@ func (a *app) configPath() string {
 
 // load reads the configuration; problems are printed to stderr and end the
 // command with the given exit code.
-func (a *app) load(code int) (*configs.File, error) {
-	file, report := configs.Load(a.configPath(), configs.Options{})
+func (a *app) load(code int) (*configs.File, error) { return a.loadWith(code, configs.Options{}) }
+
+func (a *app) loadWith(code int, o configs.Options) (*configs.File, error) {
+	file, report := configs.Load(a.configPath(), o)
 	if report.OK() {
 		return file, nil
 	}
@@ -32,10 +35,21 @@ func (a *app) load(code int) (*configs.File, error) {
 	return nil, codeError{code: code}
 }
 
+// bufferDirLine finds dir in the [buffer] section of a file that does not parse.
+var bufferDirLine = regexp.MustCompile(`(?m)^\s*\[buffer\][^\[]*?^\s*dir\s*=\s*"([^"\n]+)"`)
+
 // bufferDir is the folder of the queue that the configuration names, as far as
 // it can be read: a gateway goes on running with the file it had before
 // somebody broke it, and has to be found then too.
 func (a *app) bufferDir() string {
-	file, _ := configs.Load(a.configPath(), configs.Options{SkipFiles: true})
+	file, report := configs.Load(a.configPath(), configs.Options{SkipFiles: true})
+	if report.OK() || file.Buffer.Dir != "" {
+		return file.Buffer.Directory()
+	}
+	if text, err := os.ReadFile(a.configPath()); err == nil {
+		if m := bufferDirLine.FindSubmatch(text); m != nil {
+			return string(m[1])
+		}
+	}
 	return file.Buffer.Directory()
 }

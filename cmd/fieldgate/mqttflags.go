@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/tls"
@@ -8,12 +9,14 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"fieldgate/configs"
 	"fieldgate/configs/conf"
 	"fieldgate/mqtt"
 	"fieldgate/mqtt/client"
@@ -32,7 +35,7 @@ type mqttFlags struct {
 
 func (m *mqttFlags) add(c *cobra.Command) {
 	f := c.Flags()
-	f.StringVarP(&m.broker, "broker", "b", "mqtt://127.0.0.1:1883", "mqtt, mqtts, ws, wss or unix `URL` of the broker")
+	f.StringVarP(&m.broker, "broker", "b", "", "mqtt, mqtts, ws, wss or unix `URL` of the broker (default: the plain listener of the configuration given by -c, else mqtt://127.0.0.1:1883)")
 	f.StringVarP(&m.user, "user", "u", "", "user name")
 	f.StringVar(&m.passwordFile, "password-file", "", "`file` with the password (else the environment variable FIELDGATE_PASSWORD)")
 	f.StringVar(&m.id, "id", "", "client id (default: a random one)")
@@ -48,7 +51,7 @@ func (m *mqttFlags) dial(ctx context.Context, a *app, onMessage func(*mqtt.Messa
 		return nil, usageError{fmt.Errorf("--qos %d: 0, 1 or 2", m.qos)}
 	}
 	cfg := client.Config{
-		URL: m.broker, Version: mqtt.V5, Fallback: true, CleanStart: true, ClientID: m.id, Username: m.user,
+		URL: cmp.Or(m.broker, a.localBroker()), Version: mqtt.V5, Fallback: true, CleanStart: true, ClientID: m.id, Username: m.user,
 		KeepAlive: 60 * time.Second, OnMessage: onMessage,
 	}
 	if m.v311 {
@@ -123,4 +126,31 @@ func randomText() string {
 	var b [4]byte
 	rand.Read(b[:]) // never fails
 	return hex.EncodeToString(b[:])
+}
+
+// localBroker is the first listener of the given configuration that needs
+// neither TLS nor WebSocket; else where the broker is by default.
+func (a *app) localBroker() string {
+	const usual = "mqtt://127.0.0.1:1883"
+	if a.config == "" {
+		return usual
+	}
+	file, _ := configs.Load(a.configPath(), configs.Options{SkipFiles: true})
+	for _, l := range file.Broker.Listener {
+		if l.TLS != nil || l.WebSocket != nil {
+			continue
+		}
+		if path, ok := strings.CutPrefix(l.Bind, "unix:"); ok {
+			return "unix://" + path
+		}
+		host, port, err := net.SplitHostPort(l.Bind)
+		if err != nil {
+			continue
+		}
+		if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+			host = "127.0.0.1"
+		}
+		return "mqtt://" + net.JoinHostPort(host, port)
+	}
+	return usual
 }

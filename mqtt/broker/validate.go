@@ -115,8 +115,11 @@ func (l Listener) validate(bad conf.Bad, c Config) {
 			Help: `for example: [[broker.acl]] user = "*" allow = ["read #"]`})
 	}
 	if !l.AllowAnonymous && !certificates && c.Auth.UsersFile == "" {
-		bad(conf.Problem{Key: "", Code: "E0513", Text: "nobody can log in: no users_file, no client_ca_file, no allow_anonymous",
-			Help: "set [broker.auth] users_file and run: fieldgate passwd add NAME"})
+		help := "set [broker.auth] users_file and run: fieldgate passwd add NAME"
+		if !open {
+			help = "for tools on this box: allow_anonymous = true; else " + help
+		}
+		bad(conf.Problem{Key: "", Code: "E0513", Text: "nobody can log in: no users_file, no client_ca_file, no allow_anonymous", Help: help})
 	}
 }
 
