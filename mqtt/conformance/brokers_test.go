@@ -73,7 +73,7 @@ func mosquitto(t *testing.T, limited bool) (addr string) {
 	ln.Close()
 	_, port, _ := net.SplitHostPort(addr)
 	lines := []string{"listener " + port + " 127.0.0.1"}
-	lines = append(lines, "user root", "allow_anonymous true", "persistence false") // root: it would not find the password file as another
+	lines = append(lines, "user root", "allow_anonymous true", "persistence false", "set_tcp_nodelay true") // root: it would not find the password file as another
 	if limited {
 		lines = append(lines, "max_qos 1", "retain_available false")
 	}
