@@ -20,7 +20,7 @@ type statement struct {
 // chapters are all statements in order.
 var chapters = [][]statement{
 	chapter1, chapter2, connectStatements, connackStatements, publishStatements, ackStatements, subscribeStatements,
-	unsubscribeStatements, pingStatements, disconnectStatements, authStatements, chapter4, chapter6,
+	unsubscribeStatements, pingStatements, disconnectStatements, authStatements, chapter4, topicStatements, chapter6,
 }
 
 // version is a specification that a statement stands in.
