@@ -344,9 +344,17 @@ func TestHub(t *testing.T) {
 	b := newWorld(t, Config{Name: "b", URL: "mqtt://h", Route: []Route{{From: "acme/alarm/#", Priority: "alarm"}, {From: "acme/#", Priority: "bulk", Types: []string{"message"}}}})
 	b.queue = bitQueue{b.q, 2}
 	store := &fakeStore{}
-	h := &Hub{queue: store}
+	local := &fakeBroker{}
+	h, err := NewHub(local, store, nil)
+	if err != nil || len(local.handlers) != 0 {
+		t.Fatalf("a hub without bridges listens: %d, %v", len(local.handlers), err)
+	}
 	off := newWorld(t, Config{Name: "off", URL: "mqtt://h", Disabled: true})
-	h.Set([]*Bridge{a.Bridge, b.Bridge, off.Bridge})
+	for range 2 { // as by two reloads
+		if err := h.Set([]*Bridge{a.Bridge, b.Bridge, off.Bridge}); err != nil || len(local.handlers) != 1 {
+			t.Fatalf("a hub with bridges listens %d times: %v", len(local.handlers), err)
+		}
+	}
 	msgs := []mqtt.Message{
 		value(1),                                // a
 		{Topic: "acme/alarm/fire", QoS: 1},      // b, durable

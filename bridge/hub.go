@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"context"
+	"sync"
 	"sync/atomic"
 
 	"fieldgate/buffer"
@@ -22,22 +23,33 @@ type Appender interface {
 // Hub stands between the local broker and all bridges: it asks each bridge
 // which messages it wants and queues every message once for all of them.
 type Hub struct {
+	broker  Broker
 	queue   Appender
 	bridges atomic.Pointer[[]*Bridge]
+
+	mu       sync.Mutex
+	handling bool // take sees every message of the broker
 }
 
-// NewHub subscribes to the broker, for which reason it belongs to the time
-// before anything publishes.
+// NewHub belongs to the time before anything publishes: from then on every
+// message is offered to the bridges.
 func NewHub(broker Broker, queue Appender, bridges []*Bridge) (*Hub, error) {
-	h := &Hub{queue: queue}
-	h.Set(bridges)
-	return h, broker.Handle("#", h.take)
+	h := &Hub{broker: broker, queue: queue}
+	return h, h.Set(bridges)
 }
 
-// Set replaces the bridges, as after a reload.
-func (h *Hub) Set(bridges []*Bridge) {
+// Set replaces the bridges, as after a reload. The hub subscribes to the broker
+// with the first bridge: a gateway without upstreams does not pay for one.
+func (h *Hub) Set(bridges []*Bridge) error {
 	list := append([]*Bridge(nil), bridges...)
 	h.bridges.Store(&list)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.handling || len(list) == 0 {
+		return nil
+	}
+	h.handling = true
+	return h.broker.Handle("#", h.take)
 }
 
 // take queues what some bridge wants. It runs in the publisher's goroutine and

@@ -133,7 +133,7 @@ func (g *gateway) reload(file *configs.File) error {
 	g.mu.Lock()
 	g.file = file
 	g.mu.Unlock()
-	g.hub.Set(g.bridges())
+	err = errors.Join(err, g.hub.Set(g.bridges()))
 	select {
 	case g.renewed <- struct{}{}:
 	default: // a word is waiting already

@@ -155,8 +155,10 @@ func findProblems(s *web.Status) []web.Problem {
 	add := func(code, part, next, format string, args ...any) {
 		all = append(all, web.Problem{Code: code, Part: part, Text: fmt.Sprintf(format, args...), Next: next})
 	}
+	down := map[string]bool{}
 	for _, b := range s.Buses {
 		if !b.Open && b.Error != "" {
+			down[b.Name] = true
 			add("E0717", "bus "+b.Name, "", "%s", b.Error)
 		}
 		for _, hint := range b.Hints {
@@ -164,7 +166,7 @@ func findProblems(s *web.Status) []web.Problem {
 		}
 	}
 	for _, d := range s.Devices {
-		if d.State == drivers.DeviceOffline {
+		if d.State == drivers.DeviceOffline && !(d.Reason == drivers.ReasonPort && down[d.Bus]) { // the bus says it better
 			add(drivers.CodeDeviceOffline, "device "+d.Name, "fieldgate read "+d.Name+" shows what it answers", "%s%s", cmp.Or(d.Reason, "no answer"), sinceText(d.Since))
 		}
 	}

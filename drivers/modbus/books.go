@@ -124,5 +124,5 @@ func (p *poller) setDown(down bool) {
 	p.down = down
 	p.d.mu.Lock()
 	defer p.d.mu.Unlock()
-	p.d.lineDown = down
+	p.d.lineDown, p.d.lineSince = down, time.Now()
 }

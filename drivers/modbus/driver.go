@@ -51,7 +51,8 @@ type Driver struct {
 	units map[byte]*unit // of the current Run
 	stats map[string]*drivers.DeviceStats
 
-	lineDown bool // the port or connection is gone
+	lineDown  bool // the port or connection is gone
+	lineSince time.Time
 }
 
 var (

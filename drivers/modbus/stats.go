@@ -32,7 +32,7 @@ func (d *Driver) Stats() drivers.BusStats {
 				one.State, one.Since, one.Reason, one.NextTry = u.state, u.since, u.reason, u.nextTry
 				one.LastOK = wall(u.lastOK)
 				if d.lineDown {
-					one.State, one.Reason = stateOffline, drivers.ReasonPort
+					one.State, one.Since, one.Reason = stateOffline, d.lineSince, drivers.ReasonPort
 				}
 			}
 			t := turnaround[dev.unit]
