@@ -27,6 +27,7 @@ var shipped = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	path := filepath.Join(dir, "fieldgate")
+	built = path
 	build := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", path, ".")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
@@ -34,6 +35,9 @@ var shipped = sync.OnceValues(func() (string, error) {
 	}
 	return path, nil
 })
+
+// built is where shipped built it, for TestMain to remove.
+var built string
 
 func fieldgateBinary(t *testing.T) string {
 	t.Helper()

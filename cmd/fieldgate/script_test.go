@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"path/filepath"
 	"strconv"
 	"testing"
 
@@ -9,7 +10,18 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"fieldgate": main})
+	testscript.Main(tidy{m}, map[string]func(){"fieldgate": main})
+}
+
+// tidy removes the binary that the tests built.
+type tidy struct{ m *testing.M }
+
+func (t tidy) Run() int {
+	code := t.m.Run()
+	if built != "" {
+		os.RemoveAll(filepath.Dir(built))
+	}
+	return code
 }
 
 // TestScripts runs the commands as a person would; each file of
