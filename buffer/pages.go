@@ -14,7 +14,8 @@ import (
 type pageFile struct {
 	db, wal *os.File
 	pages   int64
-	logged  map[int64][]int64 // page number (1-based) -> offsets in the log, oldest first
+	logged  map[int64][]int64 // page number (1-based) -> offsets in the log of every copy
+	newest  map[int64]int64   // page number -> offset of its newest copy that proves itself
 }
 
 const (
@@ -31,31 +32,35 @@ func openPages(path string) (*pageFile, error) {
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("open damaged database: %w", err)
 	}
-	p := &pageFile{db: f, logged: make(map[int64][]int64)}
+	p := &pageFile{db: f, logged: map[int64][]int64{}, newest: map[int64]int64{}}
 	if f != nil {
 		p.pages = fileSize(path) / pageSize
 	}
 	if wal, err := os.Open(path + "-wal"); err == nil {
 		p.wal = wal
-		p.indexLog(fileSize(path + "-wal"))
+		if err := p.indexLog(); err != nil {
+			p.close()
+			return nil, err
+		}
 	}
 	return p, nil
 }
 
 // indexLog notes where each page lies in the log. Whether a frame was
-// committed is not asked: a segment is whole or it is not.
-func (p *pageFile) indexLog(size int64) {
-	var h [walFrameHeader]byte
-	for off := int64(walHeader); off+walFrameHeader+pageSize <= size; off += walFrameHeader + pageSize {
-		if _, err := p.wal.ReadAt(h[:], off); err != nil {
-			return
+// committed is not asked: a segment is whole or it is not. A copy counts as the
+// newest of its page only if it is of the log's own generation and its checksum
+// holds: behind the end of the log lie frames of earlier ones, and the frame at
+// which a process was killed has a new head over old content.
+func (p *pageFile) indexLog() error {
+	return readFrames(p.wal, func(f logFrame) bool {
+		if f.page > 0 && f.page <= 1<<31 {
+			p.logged[f.page] = append(p.logged[f.page], f.offset+walFrameHeader)
+			if f.own && f.holds {
+				p.newest[f.page] = f.offset + walFrameHeader
+			}
 		}
-		n := int64(binary.BigEndian.Uint32(h[:4]))
-		if n == 0 || n > 1<<31 {
-			continue
-		}
-		p.logged[n] = append(p.logged[n], off+walFrameHeader)
-	}
+		return true
+	})
 }
 
 func (p *pageFile) close() {
@@ -68,11 +73,19 @@ func (p *pageFile) close() {
 
 // page reads the newest copy of a page that is numbered from 1.
 func (p *pageFile) page(n int64, buf []byte) bool {
-	if at := p.logged[n]; len(at) > 0 {
-		_, err := p.wal.ReadAt(buf, at[len(at)-1])
+	if off, ok := p.newest[n]; ok {
+		_, err := p.wal.ReadAt(buf, off)
 		return err == nil
 	}
-	return p.inFile(n, buf)
+	if p.inFile(n, buf) {
+		return true
+	}
+	at := p.logged[n] // better than nothing: what is found must prove itself
+	if len(at) == 0 {
+		return false
+	}
+	_, err := p.wal.ReadAt(buf, at[len(at)-1])
+	return err == nil
 }
 
 func (p *pageFile) inFile(n int64, buf []byte) bool {
