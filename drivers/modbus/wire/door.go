@@ -91,7 +91,8 @@ func join(listen Listen, log *slog.Logger) (*place, error) {
 	doors.mu.Lock()
 	defer doors.mu.Unlock()
 	d := doors.open[listen.Address]
-	if d == nil {
+	first := d == nil
+	if first {
 		bind := listen.Bind
 		if bind == nil {
 			bind = net.Listen
@@ -105,13 +106,15 @@ func join(listen Listen, log *slog.Logger) (*place, error) {
 		}
 		d = &door{ln: ln, log: log}
 		d.ctx, d.stop = context.WithCancel(context.Background())
-		d.tasks.Go(d.accept)
 		doors.open[listen.Address] = d
 	}
 	s := &place{door: d, listen: listen, arrived: make(chan struct{}, 1)}
 	d.mu.Lock()
-	defer d.mu.Unlock()
 	d.slots = append(d.slots, s)
+	d.mu.Unlock()
+	if first { // not before: whoever knocks first must find the place
+		d.tasks.Go(d.accept)
+	}
 	return s, nil
 }
 
