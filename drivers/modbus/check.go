@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"fieldgate/configs/conf"
+	"fieldgate/drivers/modbus/wire"
 )
 
 // Check reports what is wrong between buses and devices: names that are taken
@@ -37,7 +38,8 @@ func Check(buses []Bus, devices []Device, bad conf.Bad) {
 	}
 }
 
-// checkListen finds buses that share a port with one that takes everybody.
+// checkListen finds buses that share a port with one that takes everybody, or
+// that takes their device too: whichever bus is there first would read it.
 func checkListen(say sayFunc, buses []Bus) {
 	others := map[string]int{}
 	for _, b := range buses {
@@ -49,7 +51,20 @@ func checkListen(say sayFunc, buses []Bus) {
 		if others[b.Listen] > 1 && b.Registration == "" {
 			say(index("bus", i)+".listen", "E0337", b.Listen, "give each of them its registration", "bus %q shares %s with others and takes every device that dials in", b.Name, b.Listen)
 		}
+		for _, other := range buses {
+			if b.Listen != "" && other.Listen == b.Listen && other.Registration != b.Registration && covers(other.Registration, b.Registration) {
+				say(index("bus", i)+".registration", "E0337", b.Registration, "let none begin with another: as DTU-01 and DTU-10", "a device that says %q belongs to bus %q as well, which waits for %q", b.Registration, other.Name, other.Registration)
+			}
+		}
 	}
+}
+
+// covers compares two registrations; those that cannot be read are reported
+// elsewhere.
+func covers(wide, narrow string) bool {
+	p, err := wire.ParsePattern(wide)
+	q, err2 := wire.ParsePattern(narrow)
+	return err == nil && err2 == nil && p.Covers(q)
 }
 
 // wireKey is the key that names the wire, and the wire.

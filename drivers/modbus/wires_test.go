@@ -43,6 +43,8 @@ func TestCheckListen(t *testing.T) {
 		{"two devices", []Bus{{Name: "a", Listen: ":5020", Registration: "1"}, {Name: "b", Listen: ":5020", Registration: "2"}}, ""},
 		{"two ports", []Bus{{Name: "a", Listen: ":5020"}, {Name: "b", Listen: ":5021"}}, ""},
 		{"one takes everybody", []Bus{{Name: "a", Listen: ":5020"}, {Name: "b", Listen: ":5020", Registration: "2"}}, "bus[0].listen E0337"},
+		{"one begins with the other", []Bus{{Name: "a", Listen: ":5020", Registration: "DTU-1"}, {Name: "b", Listen: ":5020", Registration: "DTU-10"}}, "bus[1].registration E0337"},
+		{"one is among the other's", []Bus{{Name: "a", Listen: ":5020", Registration: `regex:\d+`}, {Name: "b", Listen: ":5020", Registration: "86"}}, "bus[1].registration E0337"},
 		{"one device twice", []Bus{{Name: "a", Listen: ":5020", Registration: "1"}, {Name: "b", Listen: ":5020", Registration: "1"}}, "bus[1].registration E0303"},
 	} {
 		got := problems(func(bad conf.Bad) { Check(c.buses, nil, bad) })

@@ -111,20 +111,24 @@ func TestSeveralOnOnePort(t *testing.T) {
 		g := newGate(t)
 		lines := []*wire.Line{}
 		for _, r := range []string{"DTU-1", "DTU-10", "hex:00 ff 17", `regex:\d{15}`} {
-			lines = append(lines, g.line(t, kind, r))
+			l := g.line(t, kind, r)
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+			_, _ = l.Do(ctx, read(5, 1)) // nobody is there yet; the line takes its place at the port
+			cancel()
+			lines = append(lines, l)
 		}
 		for i, says := range []string{"DTU-1", "DTU-10", "\x00\xff\x17PING", "867530900000001\r\n"} {
-			opened := make(chan error, 1)
-			go func() { _, err := lines[i].Do(context.Background(), read(5, 1)); opened <- err }() // takes its place at the port
 			g.dtu(t, kind, says, plant(10000*(i+1)))
-			if err := <-opened; err != nil {
-				t.Fatalf("%q: %v", says, err)
-			}
 		}
 		for i, l := range lines {
-			reply, err := do(t, l, read(7, 1))
-			if got, want := fmt.Sprintf("%x", reply.Data), fmt.Sprintf("%04x", 10000*(i+1)+7); err != nil || got != want {
-				t.Errorf("line %d: %s, %v; want %s", i, got, err, want)
+			want, got := fmt.Sprintf("%04x", 10000*(i+1)+7), ""
+			waitFor(t, fmt.Sprintf("line %d to be answered", i), func() bool {
+				reply, err := do(t, l, read(7, 1))
+				got = fmt.Sprintf("%x", reply.Data)
+				return err == nil
+			})
+			if got != want {
+				t.Errorf("line %d: %s, want %s", i, got, want)
 			}
 		}
 	})

@@ -53,6 +53,10 @@ func (p Pattern) match(buf []byte) int {
 	return 0
 }
 
+// Covers reports that bytes which q asks for, word for word, begin with what p
+// asks for: then a device of q is also one of p.
+func (p Pattern) Covers(q Pattern) bool { return len(q.fixed) > 0 && p.match(q.fixed) > 0 }
+
 // ParseHeartbeat reads the bytes a device sends to keep its connection. On
 // Modbus TCP they must not look like the beginning of a frame, for they are
 // taken out where one may begin.
