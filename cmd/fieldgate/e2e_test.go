@@ -86,7 +86,7 @@ func newPlant(t *testing.T) *plant {
 	e := &plant{t: t, dir: t.TempDir(), upstreamPort: freePort(t), localPort: freePort(t)}
 	tcpPort := freePort(t)
 
-	tcp := start(t, peertest.NeedPython(t, "pymodbus"), "testdata/e2e/slave_tcp.py", strconv.Itoa(tcpPort))
+	tcp := start(t, peertest.NeedPython(t, "pymodbus.server"), "testdata/e2e/slave_tcp.py", strconv.Itoa(tcpPort))
 	tcp.wait("ready")
 	waitPort(t, tcpPort)
 

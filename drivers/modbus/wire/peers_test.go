@@ -34,7 +34,7 @@ func TestPeers(t *testing.T) {
 		})
 	})
 	t.Run("pymodbus", func(t *testing.T) {
-		python := peertest.NeedPython(t, "pymodbus")
+		python := peertest.NeedPython(t, "pymodbus.server")
 		for framer, kind := range map[string]wire.Kind{"socket": wire.TCP, "rtu": wire.RTUOverTCP} {
 			t.Run(kind.String(), func(t *testing.T) {
 				addr, number := freePort(t)
