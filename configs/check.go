@@ -86,6 +86,7 @@ func (l *loader) check() {
 	l.validate(&f.Metrics, "metrics")
 	if l.root.table != nil {
 		l.checkSecretFiles(l.root, "")
+		l.checkCertFiles(l.root, "")
 	}
 	l.checkVersion()
 	l.checkNames()

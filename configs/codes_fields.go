@@ -85,6 +85,7 @@ var brokerCodes = []codeText{
 	{"E0515", "unknown word in tls", "tls.auto is \"self-signed\", tls.user_from is cn or san."},
 	{"E0516", "half a certificate", "A certificate is cert_file and key_file together, or auto = \"self-signed\"."},
 	{"E0517", "certificate", "A certificate, its key or an authority cannot be read, or they do not belong together."},
+	{"W0518", "certificate ends", "A certificate that a key names has ended, or ends within 14 days. Peers refuse it from that day on. After it is renewed, fieldgate reload takes it up without dropping a session."},
 }
 
 // serialCodes are about serial instruments.
