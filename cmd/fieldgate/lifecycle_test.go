@@ -17,6 +17,7 @@ import (
 	"fieldgate/configs"
 	"fieldgate/drivers"
 	"fieldgate/mqtt"
+	"fieldgate/mqtt/client"
 	"fieldgate/web"
 )
 
@@ -206,6 +207,66 @@ func TestPersistNeedsAFreshStart(t *testing.T) {
 	next.Broker.Persist = new(bool)
 	if !g.needsFreshStart(&next) {
 		t.Error("persist = false would be ignored")
+	}
+}
+
+// TestListenersComeAndGo: a client keeps its connection while another listener
+// is added, changed and taken away; a port that is taken changes nothing.
+func TestListenersComeAndGo(t *testing.T) {
+	dir, port, second := t.TempDir(), freePort(t), freePort(t)
+	g := openSmall(t, dir, smallFile(dir, port, ""))
+	defer g.close()
+	running, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- g.broker.Run(running) }()
+	defer func() { stop(); <-ended }()
+	dial := func(port int) (*client.Conn, error) {
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		return client.Dial(ctx, client.Config{URL: fmt.Sprintf("mqtt://127.0.0.1:%d", port), ClientID: fmt.Sprint("client", port), CleanStart: true})
+	}
+	first, err := dial(port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer first.Close()
+	listener := func(port int) string {
+		return fmt.Sprintf("[[broker.listener]]\nname = \"second\"\nbind = \"127.0.0.1:%d\"\nallow_anonymous = true\n", port)
+	}
+	change := func(more string) error {
+		next := parse(t, smallFile(dir, port, more))
+		if g.needsFreshStart(next) {
+			t.Fatal("a listener makes everything start afresh")
+		}
+		return g.reload(next)
+	}
+	if err := change(listener(second)); err != nil {
+		t.Fatal(err)
+	}
+	other, err := dial(second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	if err := change(listener(taken.Addr().(*net.TCPAddr).Port)); err == nil || !strings.Contains(err.Error(), "in use") {
+		t.Errorf("a port that is taken: %v", err)
+	}
+	if err := change(""); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-other.Done():
+	case <-time.After(patience):
+		t.Error("the client of a listener that is gone is still there")
+	}
+	if err := first.Publish(t.Context(), mqtt.Message{Topic: "a/b", QoS: 1}); err != nil {
+		t.Errorf("the first client: %v", err)
 	}
 }
 

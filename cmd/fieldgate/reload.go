@@ -115,7 +115,7 @@ func (g *gateway) needsFreshStart(file *configs.File) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	shared := func(f *configs.File) any {
-		return []any{f.Gateway, f.Log, f.Publish, f.Buffer, f.Web, f.Metrics, f.Broker.Listener, f.Broker.Persist}
+		return []any{f.Gateway, f.Log, f.Publish, f.Buffer, f.Web, f.Metrics, f.Broker.Persist}
 	}
 	return !reflect.DeepEqual(shared(file), shared(g.file))
 }
