@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -29,8 +30,9 @@ func Need(t testing.TB, name string) string {
 func NeedPython(t testing.TB, module string) string {
 	t.Helper()
 	python := Need(t, "python3")
-	if err := exec.Command(python, "-c", "import "+module).Run(); err != nil {
-		missing(t, "python3 module "+module)
+	if out, err := exec.Command(python, "-c", "import "+module).CombinedOutput(); err != nil {
+		lines := strings.Split(strings.TrimSpace(string(out)), "\n")
+		missing(t, "python3 module "+module+" ("+lines[len(lines)-1]+")")
 	}
 	return python
 }
