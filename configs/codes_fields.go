@@ -58,11 +58,13 @@ var busCodes = []codeText{
 	{"W0334", "max_in_flight has no effect", "Requests on one connection go one after another in this version."},
 	{"E0340", "unit", "Units are 1 to 247; 255 is used on TCP."},
 	{"W0340", "reserved unit", "The standard keeps 248 to 255 for itself. Some devices use them all the same."},
-	{"E0341", "max_gap or max_registers", "A request reads at most 125 registers."},
+	{"E0341", "max_gap or max_registers", "max_gap is \"auto\" or 0 to 125 registers; a request reads at most 125."},
 	{"E0342", "offline", "offline.after is 1 to 100 failures, offline.backoff_max 1s to 1h."},
 	{"W0343", "device without tags", "Nothing is read from this device."},
 	{"E0344", "poll", "The time between two polls is 50ms to 24h."},
 	{"W0345", "two tags write to one place", "Two tags with write reach the same register, so one undoes what the other set."},
+	{"E0347", "no_read", "An entry of no_read is a register or two with .. between them, \"h100..h109\", and no tag may lie within."},
+	{"E0348", "atomic", "Tags of an atomic group come from one request: two or more of this device, of one area and one poll, near enough for one read and without no_read between them. A tag is in one group at most."},
 	{"W0346", "one unit, two devices", "Two devices are the same unit of the same bus. That works, but they are polled apart and fail apart."},
 }
 

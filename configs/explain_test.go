@@ -15,7 +15,7 @@ func TestExplain(t *testing.T) {
 		"[[bus]]":                  {"[[bus]]", "Keys: name port"},
 		"gateway.place":            {"[gateway.place]", "ISA-95"},
 		"device[1].tags[3].reg":    {"device.tags.reg  string", "REQUIRED"},
-		"max_gap":                  {"device.max_gap  integer, default 8"},
+		"max_gap":                  {"device.max_gap  value, default \"auto\""},
 		"timeout":                  {"bus.timeout", "serial.request.timeout", "upstream.connect.timeout"},
 		"device.template":          {"not supported in this version"},
 		"e0203":                    {"E0203  unknown type"},

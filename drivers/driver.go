@@ -85,4 +85,6 @@ type DeviceStats struct {
 	Writes        uint64
 	NextTry       time.Time     // when a device that is offline is probed next
 	P50, P95, Max time.Duration // turn-around
+
+	DelayP50, DelayP99 time.Duration // of its last polls, behind their slots
 }

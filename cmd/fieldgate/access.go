@@ -323,12 +323,7 @@ func (c *control) read(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	var doc *reading
-	err = d.Exclusive(r.Context(), func(ctx context.Context, line modbus.Doer) (err error) {
-		doc, err = x.readOn(ctx, line, unit, order)
-		return err
-	})
-	return doc, err
+	return x.readOn(r.Context(), d, unit, order)
 }
 
 func (c *control) readTags(ctx context.Context, x *access) (any, error) {

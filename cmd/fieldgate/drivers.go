@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"reflect"
+	"slices"
 
 	"fieldgate/configs"
 	"fieldgate/drivers"
@@ -47,12 +49,21 @@ func (g *gateway) openDrivers() (err error) {
 		return err
 	}
 	g.events.publishBy(g.super)
-	for name, s := range setups(g.file) {
-		if err := g.addDriver(name, s); err != nil {
+	all := setups(g.file)
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		if err := g.addDriver(name, all[name]); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// nextPhase spreads the buses over the second in which they begin: steps of the
+// golden section leave no two close together, however many follow.
+func (g *gateway) nextPhase() float64 {
+	_, phase := math.Modf(float64(g.begun) * (math.Sqrt(5) - 1) / 2)
+	g.begun++
+	return phase
 }
 
 func (g *gateway) addDriver(name string, s busSetup) error {
@@ -78,7 +89,7 @@ func (g *gateway) newDriver(s busSetup) (drivers.Driver, []drivers.DeviceInfo, e
 		d.Log = g.log
 		return d, []drivers.DeviceInfo{{Name: s.serial.Name, Label: s.serial.Label, Bus: s.serial.Name}}, nil
 	}
-	d, err := modbus.New(*s.bus, s.devices, modbus.Options{Log: g.log, Event: g.super.Event, Memory: g.buffer})
+	d, err := modbus.New(*s.bus, s.devices, modbus.Options{Log: g.log, Event: g.super.Event, Memory: g.buffer, Phase: g.nextPhase()})
 	if err != nil {
 		return nil, nil, err
 	}

@@ -47,6 +47,7 @@ type gateway struct {
 	mu       sync.Mutex
 	file     *configs.File
 	buses    map[string]busSetup
+	begun    int // buses so far, see nextPhase
 	links    map[string]*linkRunner
 	problems []web.Problem // of the last reload
 }

@@ -1,7 +1,6 @@
 package modbus
 
 import (
-	"context"
 	"errors"
 	"time"
 
@@ -38,34 +37,74 @@ func judge(err error) verdict {
 	return noVerdict
 }
 
-// ask sends a request to a unit and keeps the books about line and unit.
-func (p *poller) ask(ctx context.Context, u *unit, req wire.Request) (wire.Reply, error) {
-	req.NoRetry = req.NoRetry || u.suspect()
-	started := time.Now()
-	reply, err := p.line.Do(ctx, req)
-	now := time.Now()
-	switch judge(err) {
+// book keeps the books about line and unit.
+func (p *poller) book(f *flight) {
+	u := f.unit
+	switch judge(f.err) {
 	case answered:
 		p.lineUp()
 		p.sched.lastLost = false
 		p.d.mu.Lock()
-		back := u.answered(now)
+		back := u.answered(f.landed)
 		p.d.mu.Unlock()
+		if f.err == nil {
+			p.learnTurn(f)
+		}
 		if back {
 			for _, dev := range u.devices {
 				for _, g := range dev.groups {
-					g.due = now // a full poll at once
+					g.again(f.landed) // a full poll at once
 				}
 			}
 		}
 	case silent:
 		p.lineUp()
 		p.sched.lastLost = true
-		p.lost(u, wire.Reason(err), now.Sub(started), now)
+		p.lost(u, wire.Reason(f.err), f.landed.Sub(f.started), f.landed)
 	case lineGone:
-		p.lineDown(now)
+		p.lineDown(f.landed)
 	}
-	return reply, err
+}
+
+// learnTurn follows how long the unit thinks.
+func (p *poller) learnTurn(f *flight) {
+	if f.reply.Took <= 0 || f.req.Function > 4 {
+		return
+	}
+	n := int(f.req.Quantity)
+	if f.req.Function <= 2 {
+		n = (n + bitsPerGap - 1) / bitsPerGap
+	}
+	f.unit.turn = ewma(f.unit.turn, p.d.tariff.thought(f.reply.Took, n))
+	f.unit.answers++
+}
+
+// repriceEvery is how many answers of a unit lie between two looks at whether
+// its requests should be cut otherwise.
+const repriceEvery = 32
+
+// reprice plans a device's groups anew where the turn-around that was learnt
+// makes other holes worth reading. Small changes are not worth the unrest.
+func (dev *device) reprice() {
+	u := dev.state
+	if dev.tariff == nil || u.answers < dev.repriced+repriceEvery {
+		return
+	}
+	dev.repriced = u.answers
+	now := dev.tariff.price(u.turn)
+	was, is := dev.limits.price.gap(), now.gap()
+	if 4*abs(is-was) <= was || abs(is-was) < 2 {
+		return
+	}
+	for _, g := range dev.groups {
+		if g.running() {
+			return // another time
+		}
+	}
+	dev.limits.price = now
+	for _, g := range dev.groups {
+		g.plan()
+	}
 }
 
 // lost books a request that a unit did not answer.
@@ -87,7 +126,7 @@ func (p *poller) lost(u *unit, reason string, took time.Duration, now time.Time)
 	p.d.log.Warn("unit is offline", "unit", u.id, "reason", reason, "failures", u.failures)
 	for _, dev := range u.devices {
 		for _, g := range dev.groups {
-			g.todo = nil
+			g.abort()
 		}
 		for _, pt := range dev.points {
 			p.addBad(pt, drivers.ReasonOffline)
@@ -100,7 +139,8 @@ func (p *poller) lineDown(now time.Time) {
 	p.downPause = min(max(2*p.downPause, downMin), downMax)
 	p.downUntil = now.Add(p.downPause)
 	for _, g := range p.sched.groups {
-		g.todo, g.due = nil, p.downUntil
+		g.abort()
+		g.again(p.downUntil)
 	}
 	if p.down {
 		return

@@ -72,18 +72,23 @@ type RS485 struct {
 
 // Device is a [[device]] section: one Modbus unit on a bus.
 type Device struct {
-	Name         string        `toml:"name"` // REQUIRED
-	Label        string        `toml:"label"`
-	Bus          string        `toml:"bus"`           // REQUIRED
-	Unit         int           `toml:"unit"`          // default 1
-	Poll         conf.Duration `toml:"poll"`          // default 1s
-	Order        string        `toml:"order"`         // ABCD|CDAB|BADC|DCBA
-	MaxGap       *int          `toml:"max_gap"`       // join reads over holes of up to this many registers; default 8
-	MaxRegisters int           `toml:"max_registers"` // per request; default 125
-	Offline      Offline       `toml:"offline"`
-	Disabled     bool          `toml:"disabled"`
-	Tags         []Tag         `toml:"tags"` // short form
-	Tag          []Tag         `toml:"tag"`  // long form
+	Name     string        `toml:"name"` // REQUIRED
+	Label    string        `toml:"label"`
+	Bus      string        `toml:"bus"`   // REQUIRED
+	Unit     int           `toml:"unit"`  // default 1
+	Poll     conf.Duration `toml:"poll"`  // default 1s
+	Order    string        `toml:"order"` // ABCD|CDAB|BADC|DCBA
+	Offline  Offline       `toml:"offline"`
+	Disabled bool          `toml:"disabled"`
+
+	MaxGap           any        `toml:"max_gap"`             // "auto" (default), or a number: read holes of up to this many registers along
+	MaxRegisters     int        `toml:"max_registers"`       // per request; default 125
+	NoRead           []string   `toml:"no_read"`             // "h100..h109": no request touches these
+	OneRequestPerTag bool       `toml:"one_request_per_tag"` // for devices that give one value at a time
+	Atomic           [][]string `toml:"atomic"`              // groups of tags that come from one request each
+
+	Tags []Tag `toml:"tags"` // short form
+	Tag  []Tag `toml:"tag"`  // long form
 }
 
 // Offline says when a silent unit counts as offline and how it is probed.
@@ -143,13 +148,17 @@ func (d *Device) unit() byte {
 	return byte(d.Unit)
 }
 
+// limits are those of the file; prices are the caller's to add, where auto.
 func (d *Device) limits() limits {
-	l := limits{maxGap: defaultMaxGap, maxRegisters: maxRegisters}
-	if d.MaxGap != nil {
-		l.maxGap = *d.MaxGap
-	}
+	l := limits{maxRegisters: maxRegisters, single: d.OneRequestPerTag}
+	l.maxGap, _, _ = d.gap()
 	if d.MaxRegisters > 0 {
 		l.maxRegisters = min(d.MaxRegisters, maxRegisters)
+	}
+	for _, text := range d.NoRead {
+		if s, err := parseStretch(text); err == nil {
+			l.noRead = append(l.noRead, s)
+		}
 	}
 	return l
 }

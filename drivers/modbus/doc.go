@@ -4,13 +4,14 @@
 //
 //	register.go type.go order.go   the register grammar; what a register's bytes mean
 //	decode.go encode.go            bytes to values and back; all readings side by side
-//	plan.go load.go                which requests read the tags; what they cost
-//	point.go device.go             a tag and a device, compiled from the file
+//	plan.go price.go load.go       which requests read the tags; what they cost
+//	point.go group.go reading.go   a tag and a device, compiled from the file; what was read of them
 //	block.go                       one request, split where a device refuses a part of it
 //	unit.go schedule.go            who may be asked when; units that are silent
-//	driver.go poll.go books.go     the goroutine that owns the line; what it learns of line and units
-//	write.go                       writes with their read-back
+//	driver.go poll.go run.go       the goroutine that owns the line; one run of a group
+//	flight.go books.go             a request under way; what it tells of line and unit
+//	job.go write.go pollonce.go    commands; writes with their read-back; a poll out of turn
 //	memory.go stats.go             what outlives a restart; counters
-//	config.go validate.go check.go every problem of [[bus]] and [[device]]
+//	config.go validate*.go check.go every problem of [[bus]] and [[device]]
 //	once.go target.go              reads and writes for the commands
 package modbus

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -25,12 +26,15 @@ type Options struct {
 	Log    *slog.Logger        // nil: silent
 	Memory Memory              // nil: what is learnt is forgotten at the end
 	Event  func(drivers.Event) // nil: nobody is told
+	Phase  float64             // 0 to 1: how far into the first second the bus begins
 
 	open func(wire.Config) line // tests put their own line here
 }
 
-// maxJobs is how many commands may wait for the line.
-const maxJobs = 32
+const (
+	maxJobs     = 32          // commands of a kind that may wait for the line
+	staggerMost = time.Second // over which the first polls are spread
+)
 
 // Driver polls the devices of one bus.
 //
@@ -43,7 +47,9 @@ type Driver struct {
 	log     *slog.Logger
 	devices []*device // enabled ones
 	off     []*device // disabled ones
-	jobs    chan *job
+	jobs    chan *job // commands that write
+	reads   chan *job // commands that read
+	tariff  *tariff   // prices of requests
 
 	mu    sync.Mutex
 	line  line           // of the current Run, or of the last one
@@ -81,13 +87,16 @@ func New(bus Bus, devices []Device, o Options) (*Driver, error) {
 	if o.open == nil {
 		o.open = func(c wire.Config) line { return wire.New(c) }
 	}
-	d := &Driver{bus: bus, opt: o, log: o.Log.With("bus", bus.Name), jobs: make(chan *job, maxJobs), stats: map[string]*drivers.DeviceStats{}}
+	d := &Driver{
+		bus: bus, opt: o, log: o.Log.With("bus", bus.Name), jobs: make(chan *job, maxJobs), reads: make(chan *job, maxJobs),
+		tariff: tariffOf(bus, devices), stats: map[string]*drivers.DeviceStats{},
+	}
 	for _, one := range devices {
 		if one.Bus != bus.Name {
 			continue
 		}
 		one.Validate(note("device " + one.Name))
-		dev := compileDevice(&one, recall(o.Memory, bus.Name, &one), func(tag string, err error) {
+		dev := compileDevice(&one, d.tariff, recall(o.Memory, bus.Name, &one), func(tag string, err error) {
 			if first == nil {
 				first = fmt.Errorf("device %s: tag %s: %w", one.Name, tag, err)
 			}
@@ -104,6 +113,7 @@ func New(bus Bus, devices []Device, o Options) (*Driver, error) {
 	if first != nil {
 		return nil, first
 	}
+	protectFast(d.devices, d.tariff)
 	return d, nil
 }
 
@@ -159,40 +169,6 @@ func (d *Driver) Run(ctx context.Context, report func([]drivers.Sample)) error {
 	return ctx.Err()
 }
 
-// job is work for the goroutine that owns the line, between two polls.
-type job struct {
-	ctx  context.Context
-	do   func(ctx context.Context, p *poller)
-	done chan struct{}
-}
-
-// submit has a job done and waits for it. When ctx ends first the job is not
-// begun, or ends by itself; its results are then not to be looked at.
-func (d *Driver) submit(ctx context.Context, do func(ctx context.Context, p *poller)) error {
-	d.mu.Lock()
-	end := d.end
-	d.mu.Unlock()
-	if end == nil {
-		return drivers.Refuse(drivers.CodeUnavailable, "bus %s is not running", d.bus.Name)
-	}
-	j := &job{ctx: ctx, do: do, done: make(chan struct{})}
-	select {
-	case d.jobs <- j:
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-end:
-		return drivers.Refuse(drivers.CodeUnavailable, "bus %s has stopped", d.bus.Name)
-	}
-	select {
-	case <-j.done:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-end:
-		return drivers.Refuse(drivers.CodeUnavailable, "bus %s has stopped", d.bus.Name)
-	}
-}
-
 // note changes a device's counters.
 func (d *Driver) note(dev *device, change func(*drivers.DeviceStats)) {
 	d.mu.Lock()
@@ -225,10 +201,13 @@ func (d *Driver) find(device, tag string) (*device, *point, error) {
 	return nil, nil, drivers.Refuse(drivers.CodeNotWritable, "there is no device %q on bus %s", device, d.bus.Name)
 }
 
-// startUnits makes the units of a Run and resets the groups.
+// startUnits makes the units of a Run and resets the groups. Devices begin one
+// after another within the first second, or within their poll if that is less,
+// and buses apart from each other by their phase: who begins together stays
+// together, and would want the line, the processor and the disk together.
 func (d *Driver) startUnits(now time.Time) schedule {
 	s := schedule{units: map[byte]*unit{}, budget: newLossBudget(d.bus.Timeout.Or(DefaultTimeout), now)}
-	for _, dev := range d.devices {
+	for i, dev := range d.devices {
 		u := s.units[dev.unit]
 		if u == nil {
 			u = &unit{id: dev.unit, state: stateUnknown, since: now, after: DefaultAfter, backoffMax: DefaultBackoffMax}
@@ -239,9 +218,11 @@ func (d *Driver) startUnits(now time.Time) schedule {
 		}
 		u.backoffMax = dev.cfg.Offline.BackoffMax.Or(u.backoffMax)
 		u.devices = append(u.devices, dev)
-		dev.state = u
+		dev.state, dev.repriced = u, 0
+		_, share := math.Modf(d.opt.Phase + float64(i)/float64(len(d.devices)))
 		for _, g := range dev.groups {
-			g.due, g.todo = now, nil
+			g.slot = now.Add(time.Duration(share * float64(min(g.poll, staggerMost))))
+			g.due, g.todo, g.flying, g.broken, g.disturbed = g.slot, nil, 0, false, false
 			s.groups = append(s.groups, g)
 		}
 	}

@@ -75,7 +75,7 @@ func TestManyDevicesShareALine(t *testing.T) {
 		}
 		b := newBench(t, newFakeLine(units), nil, devices...)
 		defer b.stop()
-		b.run(5500 * time.Millisecond)
+		b.run(5990 * time.Millisecond) // the last one begins at 0.9 s
 		for i := 1; i <= 10; i++ {
 			if got := b.of(fmt.Sprint("m", i), "v"); len(got) != 6 || got[5] != fmt.Sprint(i) {
 				t.Errorf("unit %d: %q", i, got)
@@ -226,7 +226,7 @@ func TestLineGone(t *testing.T) {
 		l := newFakeLine(map[byte]*fakeUnit{1: {holding: registers(0, 4)}, 2: {holding: registers(0, 4)}})
 		b := newBench(t, l, nil, dev("a", 1, tag("v", "h1")), dev("b", 2, tag("v", "h2")))
 		defer b.stop()
-		b.run(1500 * time.Millisecond)
+		b.run(1700 * time.Millisecond)
 		b.forget()
 		l.change(func() { l.gone = true })
 		b.run(time.Minute)

@@ -21,6 +21,7 @@ type fakeUnit struct {
 	coils          map[uint16]bool
 	dead           bool
 	turn           time.Duration           // turn-around, default 10 ms
+	perRegister    time.Duration           // more for each register that is read
 	refuse         func(wire.Request) byte // exception code, 0: none
 	misfit         func(wire.Request) bool // answers something else
 	ignoreWrites   bool                    // says yes and does nothing
@@ -67,6 +68,7 @@ func (l *fakeLine) Do(ctx context.Context, r wire.Request) (wire.Reply, error) {
 	if turn == 0 {
 		turn = 10 * time.Millisecond
 	}
+	turn += time.Duration(r.Quantity) * u.perRegister
 	if err := l.wait(ctx, turn, &l.busy); err != nil {
 		return wire.Reply{}, err
 	}
@@ -251,16 +253,29 @@ func (l *silentLine) Do(ctx context.Context, r wire.Request) (wire.Reply, error)
 
 func newBenchLine(t *testing.T, use line, l *fakeLine, memory *fakeMemory, devices ...Device) *bench {
 	t.Helper()
+	return newBenchBus(t, Bus{Name: "bus", TCP: "127.0.0.1:502", Timeout: conf.Duration(l.timeout)}, use, l, memory, devices...)
+}
+
+func newBenchBus(t *testing.T, bus Bus, use line, l *fakeLine, memory *fakeMemory, devices ...Device) *bench {
+	t.Helper()
+	return newBenchWith(t, Options{}, bus, use, l, memory, devices...)
+}
+
+func newBenchWith(t *testing.T, o Options, bus Bus, use line, l *fakeLine, memory *fakeMemory, devices ...Device) *bench {
+	t.Helper()
 	b := &bench{T: t, l: l, memory: memory}
-	bus := Bus{Name: "bus", TCP: "127.0.0.1:502", Timeout: conf.Duration(l.timeout)}
 	for i := range devices {
 		devices[i].Bus = "bus"
+		if devices[i].MaxGap == nil {
+			devices[i].MaxGap = 8 // tests look at requests; that of "auto" depends on what was learnt
+		}
 	}
-	o := Options{open: func(wire.Config) line { return use }, Event: func(e drivers.Event) {
+	o.open = func(wire.Config) line { return use }
+	o.Event = func(e drivers.Event) {
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		b.events = append(b.events, e)
-	}}
+	}
 	if memory != nil {
 		o.Memory = memory
 	}

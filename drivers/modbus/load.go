@@ -2,20 +2,15 @@ package modbus
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"fieldgate/drivers/modbus/wire"
 )
 
-// What a unit is assumed to need before it answers, where nothing was measured
-// yet: serial meters take 5 to 60 ms, a TCP device a round trip and some
-// processing.
-const (
-	assumedSerial = 20 * time.Millisecond
-	assumedTCP    = 5 * time.Millisecond
-	loadWarning   = 0.8 // share of line time from which `check` warns
-)
+// loadWarning is the share of line time from which `check` warns.
+const loadWarning = 0.8
 
 // PlannedRequest is one request of the plan, for `plan` and `check`.
 type PlannedRequest struct {
@@ -42,12 +37,17 @@ func (p PlannedRequest) First() Register {
 func Plan(b Bus, devices []Device) []PlannedRequest {
 	var out []PlannedRequest
 	cfg := b.Line(nil)
+	t := tariffOf(b, devices)
+	var list []*device
 	for i := range devices {
 		d := &devices[i]
 		if d.Bus != b.Name || d.Disabled {
 			continue
 		}
-		dev := compileDevice(d, nil, func(string, error) {})
+		list = append(list, compileDevice(d, t, nil, func(string, error) {}))
+	}
+	protectFast(list, t)
+	for _, dev := range list {
 		for _, g := range dev.groups {
 			for _, bl := range g.blocks {
 				out = append(out, planned(b, cfg, dev, g, bl))
@@ -62,11 +62,7 @@ func planned(b Bus, cfg wire.Config, dev *device, g *group, bl *block) PlannedRe
 		Bus: b.Name, Device: dev.name, Unit: int(dev.unit), Function: int(bl.area.readFunction()), Area: bl.area,
 		Addr: bl.addr, Count: bl.count, Poll: g.poll,
 	}
-	for _, it := range bl.items {
-		if pt := dev.points[it.point]; !pt.hidden {
-			p.Tags = append(p.Tags, pt.tag.Name)
-		}
-	}
+	p.Tags = dev.namesOf(&bl.span)
 	p.Bytes, p.Time = wire.FrameCost(cfg, bl.request(dev.unit))
 	if cfg.Kind == wire.TCP {
 		p.Time += assumedTCP
@@ -107,20 +103,23 @@ func LoadWarning(b Bus, devices []Device) (warning, help string) {
 	if b.Port != "" {
 		options = append(options, "raise baud")
 	}
-	if fewer := withGap(b, devices, 32); fewer < len(requests) {
-		options = append(options, fmt.Sprintf("or let max_gap = 32 join %d requests into %d", len(requests), fewer))
+	if fewer, saves := withAutoGap(b, devices, total); saves {
+		options = append(options, fmt.Sprintf("or let max_gap = %q join %d requests into %d", autoGap, len(requests), fewer))
 	}
 	return warning, strings.Join(options, ", ")
 }
 
-// withGap is how many requests another max_gap would leave.
-func withGap(b Bus, devices []Device, gap int) int {
-	var other []Device
-	for _, d := range devices {
-		if d.MaxGap == nil || *d.MaxGap < gap {
-			d.MaxGap = &gap
-		}
-		other = append(other, d)
+// withAutoGap is how many requests max_gap = "auto" would leave, and whether
+// the line had less to carry.
+func withAutoGap(b Bus, devices []Device, load float64) (requests int, saves bool) {
+	other := slices.Clone(devices)
+	for i := range other {
+		other[i].MaxGap = autoGap
 	}
-	return len(Plan(b, other))
+	total := 0.0
+	plan := Plan(b, other)
+	for _, r := range plan {
+		total += r.Load
+	}
+	return len(plan), len(plan) > 0 && total < load*0.99
 }

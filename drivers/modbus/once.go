@@ -19,20 +19,30 @@ type Doer interface {
 }
 
 // Exclusive gives f the driver's line between two polls, for as long as f
-// runs: keep it short. The line keeps its books about units meanwhile.
+// runs: keep it short, it is for writes. The line keeps its books about units
+// meanwhile.
 func (d *Driver) Exclusive(ctx context.Context, f func(ctx context.Context, line Doer) error) error {
+	return d.borrow(ctx, d.jobs, f)
+}
+
+func (d *Driver) borrow(ctx context.Context, queue chan *job, f func(ctx context.Context, line Doer) error) error {
 	var failure error
-	err := d.submit(ctx, func(ctx context.Context, p *poller) { failure = f(ctx, borrowed{p}) })
+	err := d.submit(ctx, queue, func(ctx context.Context, p *poller) { failure = f(ctx, borrowed{p}) })
 	if err != nil {
 		return err
 	}
 	return failure
 }
 
-// Do sends one request over the driver's line, between two polls.
-func (d *Driver) Do(ctx context.Context, r wire.Request) (reply wire.Reply, err error) {
+// Do sends one request over the driver's line, between two polls. A poll is
+// held up by one reading request at most, however many wait.
+func (d *Driver) Do(ctx context.Context, r wire.Request) (wire.Reply, error) {
+	queue := d.jobs
+	if onlyReads(r.Function) {
+		queue = d.reads
+	}
 	var got wire.Reply
-	err = d.Exclusive(ctx, func(ctx context.Context, line Doer) (err error) {
+	err := d.borrow(ctx, queue, func(ctx context.Context, line Doer) (err error) {
 		got, err = line.Do(ctx, r)
 		return err
 	})
@@ -42,6 +52,16 @@ func (d *Driver) Do(ctx context.Context, r wire.Request) (reply wire.Reply, err 
 	return got, nil
 }
 
+// onlyReads reports a function that changes nothing in a device.
+func onlyReads(function byte) bool {
+	switch function {
+	case 1, 2, 3, 4, wire.FuncReadExceptionStatus, wire.FuncCommEventCounter, wire.FuncCommEventLog,
+		wire.FuncReportServerID, wire.FuncReadFileRecord, wire.FuncDeviceIdentity:
+		return true
+	}
+	return false
+}
+
 // borrowed is the line in the hands of a job.
 type borrowed struct{ p *poller }
 
@@ -49,6 +69,7 @@ func (b borrowed) Do(ctx context.Context, r wire.Request) (wire.Reply, error) {
 	if u := b.p.sched.units[r.Unit]; u != nil {
 		return b.p.ask(ctx, u, r)
 	}
+	r.NoRetry = true // a unit that nobody polls: maybe there is none
 	return b.p.line.Do(ctx, r)
 }
 
@@ -71,6 +92,10 @@ type RegisterValue struct {
 	Err      error // why there is no value
 }
 
+// commandGap is the widest hole, in registers, that a command reads along: of a
+// unit that it knows nothing about.
+const commandGap = 8
+
 // Reading is what ReadOnce brought.
 type Reading struct {
 	Values   []RegisterValue // in the order asked for
@@ -86,9 +111,9 @@ func ReadOnce(ctx context.Context, line Doer, unit byte, regs ...Register) (Read
 	items := make([]item, len(regs))
 	for i, r := range regs {
 		out.Values[i].Register = r
-		items[i] = item{area: r.Area, addr: int(r.Addr), count: r.count(), point: i}
+		items[i] = item{area: r.Area, addr: int(r.Addr), count: r.count(), points: []int{i}}
 	}
-	todo := plan(items, limits{maxGap: defaultMaxGap, maxRegisters: maxRegisters})
+	todo := plan(items, limits{maxGap: commandGap, maxRegisters: maxRegisters})
 	started := time.Now()
 	for len(todo) > 0 {
 		s := todo[0]
@@ -107,7 +132,7 @@ func ReadOnce(ctx context.Context, line Doer, unit byte, regs ...Register) (Read
 			return out, err
 		}
 		for _, it := range s.items {
-			v := &out.Values[it.point]
+			v := &out.Values[it.points[0]]
 			if v.Err = err; err == nil {
 				v.set(&s, reply)
 			}
@@ -183,125 +208,4 @@ func WriteOnce(ctx context.Context, line Doer, unit byte, r Register, v drivers.
 		return result, drivers.Refuse(drivers.CodeReadBack, "written %s, but the device shows %s", result.Value, result.ReadBack)
 	}
 	return result, nil
-}
-
-// PolledRequest is one request of PollOnce.
-type PolledRequest struct {
-	First    Register // of the area and address it begins with
-	Count    int
-	Function int
-	Tags     []string
-	Took     time.Duration
-	Err      error
-}
-
-// PollOnce reads tags of a device now (none named: all), reports the samples as
-// after any poll, and returns them with the time of each request.
-func (d *Driver) PollOnce(ctx context.Context, device string, tags ...string) ([]drivers.Sample, []PolledRequest, error) {
-	dev, _, err := d.find(device, "")
-	if dev == nil {
-		return nil, nil, err
-	}
-	var points []int
-	for _, tag := range tags {
-		i, ok := dev.byName[tag]
-		if !ok {
-			return nil, nil, drivers.Refuse(drivers.CodeRequest, "there is no tag %s/%s", device, tag)
-		}
-		points = append(points, i)
-	}
-	if len(tags) == 0 {
-		for i := range dev.points {
-			points = append(points, i)
-		}
-	}
-	var samples []drivers.Sample
-	var requests []PolledRequest
-	err = d.submit(ctx, func(ctx context.Context, p *poller) { samples, requests = p.readPoints(ctx, dev, points) })
-	if err != nil {
-		return nil, nil, err
-	}
-	var failed error
-	for _, r := range requests {
-		if r.Err != nil && judge(r.Err) != answered {
-			failed = commandError(r.Err)
-		}
-	}
-	return samples, requests, failed
-}
-
-// Read implements drivers.Reader.
-func (d *Driver) Read(ctx context.Context, device string, tags ...string) ([]drivers.Sample, error) {
-	samples, _, err := d.PollOnce(ctx, device, tags...)
-	return samples, err
-}
-
-// readPoints reads points with as few requests as their plan allows. A unit
-// that does not answer one is not asked for the rest.
-func (p *poller) readPoints(ctx context.Context, dev *device, points []int) ([]drivers.Sample, []PolledRequest) {
-	p.jobRun++
-	items, seen := []item{}, map[int]bool{}
-	need := func(i int) {
-		if r := dev.points[i].reg; !seen[i] {
-			seen[i] = true
-			dev.points[i].reason = ""
-			items = append(items, item{area: r.Area, addr: int(r.Addr), count: r.count(), point: i})
-		}
-	}
-	for _, i := range points {
-		need(i)
-		if sf := dev.points[i].scale; sf >= 0 {
-			need(sf)
-		}
-	}
-	var requests []PolledRequest
-	todo := plan(items, dev.limits)
-	for len(todo) > 0 {
-		s := todo[0]
-		todo = todo[1:]
-		r := PolledRequest{First: Register{Area: s.area, Addr: uint16(s.addr), Bit: -1, Type: typeUint16}, Count: s.count, Function: int(s.area.readFunction())}
-		started := time.Now()
-		reply, err := p.ask(ctx, dev.state, s.request(dev.unit))
-		r.Took, r.Err = time.Since(started), err
-		var ex *wire.Exception
-		first, second, can := s.halve()
-		again := errors.As(err, &ex) && ex.Config() && can
-		for _, it := range s.items {
-			pt := dev.points[it.point]
-			if err == nil {
-				dev.store(&s, it, reply.Data, reply.At, p.jobRun)
-			} else if !again {
-				pt.reason = wire.Reason(err)
-			}
-			if !pt.hidden {
-				r.Tags = append(r.Tags, pt.tag.Name)
-			}
-		}
-		requests = append(requests, r)
-		if again {
-			todo = append([]span{first, second}, todo...)
-		} else if err != nil && judge(err) != answered {
-			break
-		}
-	}
-	return p.samplesOf(dev, points), requests
-}
-
-// samplesOf reports what readPoints read, and returns it.
-func (p *poller) samplesOf(dev *device, points []int) []drivers.Sample {
-	var samples []drivers.Sample
-	now := clock.Now()
-	for _, i := range points {
-		pt := dev.points[i]
-		if pt.hidden {
-			continue
-		}
-		s, keep := dev.sample(pt, p.jobRun, now)
-		if !keep {
-			continue
-		}
-		samples = append(samples, s)
-		p.add(s)
-	}
-	return samples
 }

@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"fieldgate/configs/conf"
 	"fieldgate/drivers"
 	"fieldgate/drivers/modbus/wire"
 )
@@ -147,6 +148,138 @@ func TestExclusiveUseOfARunningLine(t *testing.T) {
 		}
 		if u, ok := b.d.Unit("plc"); !ok || u != 1 {
 			t.Error(u, ok)
+		}
+	})
+}
+
+// TestReadHoldsUpAPollByOneRequest: commands that read register after register,
+// from several users at once, come between the polls of a busy line; each poll
+// begins and ends at most one request later than it would alone.
+func TestReadHoldsUpAPollByOneRequest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const turn = 40 * time.Millisecond
+		l := newFakeLine(map[byte]*fakeUnit{1: {holding: registers(0, 200), turn: turn}, 2: {holding: registers(0, 200), turn: turn}})
+		one := dev("plc", 1, tag("a", "h0"), tag("b", "h50"), tag("c", "h100")) // three requests
+		two := dev("meter", 2, tag("v", "h0"))
+		one.Poll, two.Poll = conf.Duration(400*time.Millisecond), conf.Duration(400*time.Millisecond)
+		b := newBench(t, l, nil, one, two)
+		defer b.stop()
+		b.run(2 * time.Second)
+		b.forget()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		reads := 0
+		var wg sync.WaitGroup
+		for range 5 {
+			wg.Go(func() {
+				for ctx.Err() == nil {
+					got, err := ReadOnce(ctx, b.d, 2, regs(t, "h10", "h60", "h110", "h160")...)
+					if ctx.Err() == nil && (err != nil || got.Values[3].Value.String() != "160") {
+						t.Error(err, got)
+						return
+					}
+					l.change(func() { reads++ })
+				}
+			})
+		}
+		wg.Go(func() {
+			for ctx.Err() == nil {
+				if got, _, err := b.d.PollOnce(ctx, "plc"); ctx.Err() == nil && (err != nil || len(got) != 3 || got[2].Value.String() != "100") {
+					t.Error(err, got)
+					return
+				}
+			}
+		})
+		wg.Wait()
+		b.run(time.Second)
+		for _, name := range []string{"plc", "meter"} {
+			s := b.stats(name)
+			if s.Overruns != 0 || s.Polls < 155 {
+				t.Errorf("%s: %+v", name, s)
+			}
+			// Alone a poll may wait for the other device's request that is under way;
+			// a read adds itself, once.
+			if s.DelayP99 > 3*turn+turn {
+				t.Errorf("%s: polls begin up to %s late", name, s.DelayP99)
+			}
+		}
+		if reads < 100 {
+			t.Errorf("only %d reads in a minute on a line that is used by 40 %%", reads)
+		}
+	})
+}
+
+// TestReadsBetweenTheRequestsOfAPoll counts them: one at most, from the moment
+// the poll is due until it is done.
+func TestReadsBetweenTheRequestsOfAPoll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newFakeLine(map[byte]*fakeUnit{1: {holding: registers(0, 300), turn: 20 * time.Millisecond}})
+		b := newBench(t, l, nil, dev("plc", 1, tag("a", "h0"), tag("b", "h50"), tag("c", "h100"), tag("d", "h150")))
+		defer b.stop()
+		b.run(500 * time.Millisecond)
+		l.requests()
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		var wg sync.WaitGroup
+		for range 4 {
+			wg.Go(func() {
+				for ctx.Err() == nil {
+					_, _ = b.d.Do(ctx, wire.Request{Unit: 1, Function: 3, Address: 200, Quantity: 1})
+				}
+			})
+		}
+		wg.Wait()
+		between, polls, in := 0, 0, false
+		for _, r := range l.requests() {
+			switch r {
+			case "1 f3 0+1":
+				in = true
+			case "1 f3 150+1":
+				if in {
+					polls++
+				}
+				if between > 1 {
+					t.Errorf("%d reads within one poll", between)
+				}
+				between, in = 0, false
+			case "1 f3 200+1":
+				if in {
+					between++
+				}
+			}
+		}
+		if polls < 9 {
+			t.Errorf("%d polls", polls)
+		}
+	})
+}
+
+// TestWriteIsNotFollowedByWhatWasReadBeforeIt: a value that waits for its power
+// of ten, or for the rest of a poll, is not reported after a write to its tag.
+func TestWriteIsNotFollowedByWhatWasReadBeforeIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		u := &fakeUnit{holding: registers(0, 300), turn: 50 * time.Millisecond}
+		u.holding[0], u.holding[100], u.holding[200] = 10, 0, 7
+		l := newFakeLine(map[byte]*fakeUnit{1: u})
+		v := writable(Tag{Name: "v", Reg: "h0:int16", ScaleTag: "h200:int16"})
+		u.holding[200] = 0
+		b := newBench(t, l, nil, dev("plc", 1, v, tag("other", "h100")))
+		defer b.stop()
+		b.run(500 * time.Millisecond)
+		for i := range 40 { // at every moment of a poll of three requests
+			b.run(time.Duration(25+i*10)*time.Millisecond + 500*time.Millisecond)
+			want := fmt.Sprint(1000 + i)
+			if _, err := b.d.Write(t.Context(), "plc", "v", drivers.IntValue(int64(1000+i))); err != nil {
+				t.Fatal(err)
+			}
+			b.forget()
+			go func() { _, _, _ = b.d.PollOnce(context.Background(), "plc", "v") }()
+			b.run(1500 * time.Millisecond)
+			for _, got := range b.of("plc", "v") {
+				if got != want && got != "bad(not_read)" {
+					t.Fatalf("%s after %s was written", got, want)
+				}
+			}
 		}
 	})
 }

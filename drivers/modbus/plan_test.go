@@ -26,7 +26,7 @@ func itemsOf(t testing.TB, text string) []item {
 		if _, err := fmt.Sscanf(f, "%c%d:%d", &it.area, &it.addr, &it.count); err != nil {
 			t.Fatal(err)
 		}
-		it.point = i
+		it.points = []int{i}
 		out = append(out, it)
 	}
 	return out
@@ -53,7 +53,7 @@ func TestPlan(t *testing.T) {
 		{"overlap", "h0:4 h1:1 h2:4", limits{maxGap: 0, maxRegisters: 125}, "h0+6"},
 		{"twice the same", "h0:2 h0:2 h0:1", limits{maxGap: 0, maxRegisters: 125}, "h0+2"},
 		{"bits bridge 128", "c0:1 c129:1 c300:1", limits{maxGap: 8, maxRegisters: 125}, "c0+130 c300+1"},
-		{"bits end at 2000", "c0:1 c100:1 c1999:1 c2000:1", limits{maxGap: 125, maxRegisters: 125}, "c0+2000 c2000+1"},
+		{"bits end at 2000", "c0:1 c100:1 c1999:1 c2000:1", limits{maxGap: 125, maxRegisters: 125}, "c0+101 c1999+2"},
 		{"a break", "h0:1 h1:1 h2:1 h3:1", limits{maxGap: 8, maxRegisters: 125, breaks: map[Area][]int{Holding: {2}}}, "h0+2 h2+2"},
 		{"a break in a hole", "h0:1 h5:1", limits{maxGap: 8, maxRegisters: 125, breaks: map[Area][]int{Holding: {5}}}, "h0+1 h5+1"},
 		{"SDM630", "i0:2 i2:2 i4:2 i6:2 i12:2 i52:2 i70:2 i72:2 i342:2", limits{maxGap: 8, maxRegisters: 80}, "i0+14 i52+2 i70+4 i342+2"},
@@ -84,7 +84,7 @@ func FuzzPlan(f *testing.F) {
 		l := limits{maxGap: int(gap) % 126, maxRegisters: max(1, int(limit)%126), breaks: map[Area][]int{Holding: {int(brk)}}}
 		var items []item
 		for i := 0; i+2 < len(data) && len(items) < 200; i += 3 {
-			it := item{area: []Area{Holding, Input, Coil, Discrete}[data[i]%4], addr: int(data[i+1]) * 7, count: int(data[i+2])%4 + 1, point: len(items)}
+			it := item{area: []Area{Holding, Input, Coil, Discrete}[data[i]%4], addr: int(data[i+1]) * 7, count: int(data[i+2])%4 + 1, points: []int{len(items)}}
 			if it.area.Bits() {
 				it.count = 1
 			}
@@ -94,7 +94,7 @@ func FuzzPlan(f *testing.F) {
 		for _, s := range plan(items, l) {
 			used := 0
 			for _, it := range s.items {
-				seen[it.point]++
+				seen[it.points[0]]++
 				if it.area != s.area || it.addr < s.addr || it.end() > s.end() {
 					t.Fatalf("item %+v is not whole within %+v", it, s)
 				}
@@ -134,7 +134,7 @@ func checkGaps(t *testing.T, s span, l limits) {
 }
 
 func sdm(gap int) Device {
-	d := Device{Name: "meter1", Bus: "rs485-a", Unit: 3, MaxGap: &gap}
+	d := Device{Name: "meter1", Bus: "rs485-a", Unit: 3, MaxGap: gap}
 	for i, reg := range []string{"i0", "i2", "i4", "i6", "i8", "i10", "i52", "i70", "i72", "i342"} {
 		d.Tags = append(d.Tags, Tag{Name: fmt.Sprint("t", i), Reg: reg + ":float32"})
 	}
@@ -163,16 +163,16 @@ func TestPlanOfDevices(t *testing.T) {
 }
 
 func TestLoadWarning(t *testing.T) {
-	bus := Bus{Name: "rs485-a", Port: "/dev/ttyUSB0", Baud: 2400}
+	bus := Bus{Name: "rs485-a", Port: "/dev/ttyUSB0", Baud: 9600}
 	d := sdm(0)
-	d.Poll = conf.Duration(200 * time.Millisecond)
+	d.Poll = conf.Duration(100 * time.Millisecond)
 	two := d
 	two.Name = "meter2"
 	warning, help := LoadWarning(bus, []Device{d, two})
 	if !strings.HasPrefix(warning, "bus rs485-a needs ") || !strings.Contains(warning, "s of line time per second (meter1 ") || !strings.Contains(warning, "meter2 ") {
 		t.Error(warning)
 	}
-	if !strings.Contains(help, "poll slower, raise baud, or let max_gap = 32 join 8 requests into 6") {
+	if !strings.Contains(help, "poll slower, raise baud, or let max_gap = \"auto\" join 8 requests into 6") {
 		t.Error(help)
 	}
 	slow := sdm(8)

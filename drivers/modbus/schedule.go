@@ -43,6 +43,8 @@ func (s *schedule) next(now time.Time) (*group, time.Duration) {
 			at = u.nextTry
 		}
 		switch {
+		case g.flying > 0 && len(g.todo) == 0, u.suspect() && u.flying > 0:
+			// nothing to ask for until an answer is here
 		case at.After(now):
 			later(at)
 		case !u.suspect():
@@ -90,10 +92,21 @@ func earlierTry(a, b *group) *group {
 	return a
 }
 
-// advance moves a group to its next slot, on a fixed cadence: due times never
-// drift. It returns how many slots were missed altogether.
-func (g *group) advance(now time.Time) (missed int) {
-	n := max(1, int(now.Sub(g.due)/g.poll))
-	g.due = g.due.Add(time.Duration(n) * g.poll)
-	return n - 1
+// anyDisturbed reports a poll that is due and was held up by a command's read.
+func (s *schedule) anyDisturbed(now time.Time) bool {
+	for _, g := range s.groups {
+		if g.disturbed && !g.due.After(now) && !g.dev.state.suspect() {
+			return true
+		}
+	}
+	return false
+}
+
+// disturb notes that a command's read has held up what is due.
+func (s *schedule) disturb(now time.Time) {
+	for _, g := range s.groups {
+		if !g.due.After(now) {
+			g.disturbed = true
+		}
+	}
 }

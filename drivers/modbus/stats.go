@@ -37,6 +37,7 @@ func (d *Driver) Stats() drivers.BusStats {
 			}
 			t := turnaround[dev.unit]
 			one.P50, one.P95, one.Max = t.P50, t.P95, t.Max
+			one.DelayP50, one.DelayP99 = dev.delays.percentiles()
 			out.Devices = append(out.Devices, one)
 		}
 	}

@@ -43,6 +43,10 @@ type unit struct {
 	since    time.Time
 	lastOK   clock.Stamp
 	reason   string
+
+	flying  int           // requests under way
+	turn    time.Duration // how long it thinks, lately; 0: not known yet
+	answers int           // turn comes from
 }
 
 // suspect reports a unit on which a request may well be lost.

@@ -193,12 +193,7 @@ func (d Device) Validate(bad conf.Bad) {
 	if err != nil {
 		sayReg(say, "order", err)
 	}
-	if d.MaxGap != nil && (*d.MaxGap < 0 || *d.MaxGap > maxRegisters) {
-		say("max_gap", "E0341", "", "", "max_gap is 0 to %d registers, not %d", maxRegisters, *d.MaxGap)
-	}
-	if d.MaxRegisters < 0 || d.MaxRegisters > maxRegisters {
-		say("max_registers", "E0341", "", "", "max_registers is 1 to %d, not %d", maxRegisters, d.MaxRegisters)
-	}
+	d.validatePlan(say, order)
 	if d.Offline.After < 0 || d.Offline.After > 100 {
 		say("offline.after", "E0342", "", "", "offline.after is 1 to 100 failures, not %d", d.Offline.After)
 	}

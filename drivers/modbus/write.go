@@ -38,7 +38,7 @@ func (d *Driver) Write(ctx context.Context, device, tag string, v drivers.Value)
 	}
 	var result drivers.WriteResult
 	var failure error
-	err = d.submit(ctx, func(ctx context.Context, p *poller) { result, failure = p.write(ctx, dev, pt, v) })
+	err = d.submit(ctx, d.jobs, func(ctx context.Context, p *poller) { result, failure = p.write(ctx, dev, pt, v) })
 	if err != nil {
 		return drivers.WriteResult{}, err
 	}
@@ -64,6 +64,7 @@ func (p *poller) write(ctx context.Context, dev *device, pt *point, v drivers.Va
 	written := extract(pt.reg, pt.span(), data)
 	result.Value = pt.pipe.Value(written, shift)
 	p.d.note(dev, func(s *drivers.DeviceStats) { s.Writes++ })
+	dev.wrote(pt)
 	err = dev.send(ctx, p.asker(dev.state), pt, data)
 	verify := pt.tag.Write == nil || pt.tag.Write.Verify
 	if err != nil && (judge(err) != silent || !verify) {
@@ -74,6 +75,17 @@ func (p *poller) write(ctx context.Context, dev *device, pt *point, v drivers.Va
 		return result, nil
 	}
 	return p.verify(ctx, dev, pt, written, shift, result, started, err)
+}
+
+// wrote makes sure that nothing which was read before a write is reported
+// after it: values that still wait for their power of ten in a run.
+func (dev *device) wrote(pt *point) {
+	dev.writes++
+	for i, other := range dev.points {
+		if other.scale >= 0 || other == pt {
+			dev.got[i].run = 0
+		}
+	}
 }
 
 // verify reads back. writeErr is a write without an answer, whose fate only
@@ -151,8 +163,7 @@ func (p *poller) currentShift(ctx context.Context, dev *device, pt *point) (int,
 	if err != nil {
 		return 0, commandError(err)
 	}
-	copied := point{raw: extract(sf.reg, sf.span(), reply.Data)}
-	shift, ok := copied.exponent()
+	shift, ok := exponent(extract(sf.reg, sf.span(), reply.Data))
 	if !ok {
 		return 0, drivers.Refuse(drivers.CodeType, "the device gives no power of ten for %s", pt.tag.Name)
 	}
