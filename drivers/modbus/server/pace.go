@@ -4,6 +4,8 @@ import (
 	"context"
 	"io"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Pace makes a line that carries bytes at once as slow as a real one. The zero
@@ -17,6 +19,10 @@ type Pace struct {
 	// at a time, or what is there when Every has passed. FTDI: 62, 16 ms.
 	Chunk int
 	Every time.Duration
+
+	// Exact keeps the ends of requests and answers to some microseconds, at the
+	// cost of a processor for the last part of each wait: for measurements.
+	Exact bool
 }
 
 // CharTime is the length of one character.
@@ -42,12 +48,32 @@ func (p Pace) silence() time.Duration {
 	return p.CharTime() * 7 / 2
 }
 
-// request waits as long as a request of n characters and the reaction to it take.
-func (p Pace) request(ctx context.Context, n int) error {
-	return pause(ctx, time.Duration(n)*p.CharTime()+p.silence()+p.Turnaround)
+// request waits as long as a request of n characters, begun at the given
+// moment, and the reaction to it take.
+func (p Pace) request(ctx context.Context, began time.Time, n int) error {
+	return p.wait(ctx, began.Add(time.Duration(n)*p.CharTime()+p.silence()+p.Turnaround), p.Exact)
 }
 
-// write lets the bytes out at line speed: those whose time has come.
+// wait ends at the given moment, exactly where that is asked for.
+func (p Pace) wait(ctx context.Context, until time.Time, exact bool) error {
+	if !exact {
+		return pause(ctx, time.Until(until))
+	}
+	// Timers end up to a millisecond late, nanosleep up to a fifth of it.
+	if err := pause(ctx, time.Until(until)-2*time.Millisecond); err != nil {
+		return err
+	}
+	if left := time.Until(until) - 200*time.Microsecond; left > 0 {
+		ts := unix.NsecToTimespec(left.Nanoseconds())
+		_ = unix.Nanosleep(&ts, nil) // a signal ends it early; the loop does the rest
+	}
+	for time.Now().Before(until) {
+	}
+	return nil
+}
+
+// write lets the bytes out at line speed: those whose time has come. The last
+// one leaves when its time on the line is over, never before.
 func (p Pace) write(ctx context.Context, w io.Writer, b []byte) error {
 	char := p.CharTime()
 	if char == 0 {
@@ -58,15 +84,18 @@ func (p Pace) write(ctx context.Context, w io.Writer, b []byte) error {
 		step = p.Every
 	}
 	start := time.Now()
+	end := start.Add(time.Duration(len(b)) * char)
+	next := start
 	for sent := 0; sent < len(b); {
-		wait := step
-		if left := time.Duration(len(b))*char - time.Since(start); left < wait {
-			wait = left
+		next = next.Add(step)
+		if p.Chunk > 0 { // the adapter hands over what is full before its time
+			if full := start.Add(time.Duration(sent+p.Chunk) * char); full.Before(next) {
+				next = full
+			}
+		} else if end.Before(next) {
+			next = end
 		}
-		if p.Chunk > 0 {
-			wait = min(wait, time.Duration(sent+p.Chunk)*char-time.Since(start))
-		}
-		if err := pause(ctx, wait); err != nil {
+		if err := p.wait(ctx, next, p.Exact && !next.Before(end)); err != nil {
 			return err
 		}
 		due := min(len(b), int(time.Since(start)/char))

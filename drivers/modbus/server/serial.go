@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/hex"
 	"io"
+	"time"
 
 	"github.com/goburrow/modbus"
 )
@@ -28,6 +29,7 @@ func (s *Server) talkSerial(ctx context.Context, rw io.ReadWriter, r requests) e
 		if err != nil {
 			return err
 		}
+		came := time.Now()
 		if s.Echo {
 			if _, err := rw.Write(chunk[:n]); err != nil {
 				return err
@@ -39,10 +41,11 @@ func (s *Server) talkSerial(ctx context.Context, rw io.ReadWriter, r requests) e
 			if n == 0 {
 				break
 			}
-			if err := s.reply(ctx, rw, r, unit, function, bytes.Clone(data), n); err != nil {
+			if err := s.reply(ctx, came, rw, r, unit, function, bytes.Clone(data), n); err != nil {
 				return err
 			}
 			buf = append(buf[:0], buf[n:]...)
+			came = time.Now() // of the next one: a line carries one at a time
 		}
 		if len(buf) > maxRequest {
 			buf = append(buf[:0], buf[len(buf)-maxRequest/2:]...)
@@ -50,8 +53,8 @@ func (s *Server) talkSerial(ctx context.Context, rw io.ReadWriter, r requests) e
 	}
 }
 
-func (s *Server) reply(ctx context.Context, w io.Writer, r requests, unit, function byte, data []byte, n int) error {
-	if err := s.Pace.request(ctx, n); err != nil {
+func (s *Server) reply(ctx context.Context, came time.Time, w io.Writer, r requests, unit, function byte, data []byte, n int) error {
+	if err := s.Pace.request(ctx, came, n); err != nil {
 		return err
 	}
 	a, f, ok, err := s.answer(ctx, unit, function, data, true)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"time"
 )
 
 // ServeRTUOverUDP answers RTU frames in datagrams, one request a datagram, to
@@ -29,7 +30,7 @@ func (s *Server) ServeRTUOverUDP(ctx context.Context, conn net.PacketConn) error
 		if end == 0 {
 			continue
 		}
-		err = s.reply(ctx, datagrams{conn, from}, rtuRequests{}, unit, function, data, end)
+		err = s.reply(ctx, time.Now(), datagrams{conn, from}, rtuRequests{}, unit, function, data, end)
 		switch {
 		case ctx.Err() != nil:
 			return nil

@@ -31,6 +31,7 @@ type Line struct {
 	framer  framer // nil on TCP
 	tcp     modbus.TCPClientHandler
 	conn    Conn
+	eye     *eye      // on conn; nil: it has no descriptor to look at
 	slot    *place    // of a line whose device dials in
 	heard   time.Time // when that device sent anything last
 	link    link

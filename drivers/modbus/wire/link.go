@@ -11,8 +11,6 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"fieldgate/drivers/port"
 )
 
@@ -71,7 +69,7 @@ func (l *Line) open(ctx context.Context, now bool) error {
 		l.failed(err)
 		return fmt.Errorf("%w: %w", ErrGone, err)
 	}
-	l.conn = conn
+	l.conn, l.eye = conn, newEye(conn)
 	l.rx = l.rx[:0]
 	l.active, l.deaf = time.Now(), 0
 	if !l.link.everOpen || l.cfg.Kind.serial() {
@@ -175,7 +173,7 @@ func (l *Line) hangUp() error {
 		return nil
 	}
 	err := l.conn.Close()
-	l.conn = nil
+	l.conn, l.eye = nil, nil
 	l.stats.closed()
 	return err
 }
@@ -207,41 +205,18 @@ func (l *Line) closeIdle() {
 // poll reads what has already arrived, without waiting. A deadline in the
 // past would not do: Go returns at once without looking.
 func (l *Line) poll() (int, error) {
-	sc, ok := l.conn.(syscall.Conn)
-	if !ok {
-		if err := l.conn.SetReadDeadline(time.Now().Add(time.Millisecond)); err != nil {
-			return 0, err
-		}
-		n, err := l.conn.Read(l.chunk[:])
-		if errors.Is(err, os.ErrDeadlineExceeded) {
-			err = nil
-		}
+	if l.eye != nil {
+		n, err := l.eye.read(l.chunk[:], time.Time{})
 		return l.withoutHeartbeats(n), err
 	}
-	raw, err := sc.SyscallConn()
-	if err != nil {
+	if err := l.conn.SetReadDeadline(time.Now().Add(time.Millisecond)); err != nil {
 		return 0, err
 	}
-	if err := l.conn.SetReadDeadline(time.Time{}); err != nil {
-		return 0, err
+	n, err := l.conn.Read(l.chunk[:])
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		err = nil
 	}
-	var n int
-	var failed error
-	err = raw.Read(func(fd uintptr) bool {
-		n, failed = unix.Read(int(fd), l.chunk[:])
-		return true
-	})
-	switch {
-	case err != nil:
-		return 0, err
-	case failed == unix.EAGAIN || failed == unix.EINTR:
-		return 0, nil
-	case failed != nil:
-		return 0, failed
-	case n == 0 && l.cfg.Kind != RTUOverUDP: // there it is an empty datagram
-		return 0, io.EOF
-	}
-	return l.withoutHeartbeats(n), nil
+	return l.withoutHeartbeats(n), err
 }
 
 func notesOf(c Conn) []string {

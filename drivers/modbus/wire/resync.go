@@ -32,17 +32,42 @@ func (l *Line) settle(ctx context.Context, unit byte) error {
 // passed, and returns early when something came.
 func (l *Line) listen(ctx context.Context, until time.Time) (int, error) {
 	for {
-		n, err := l.poll()
+		n, err := l.readExact(ctx, until)
 		if n > 0 || err != nil {
-			return l.discard(n), l.readError(ctx, err)
+			return l.discard(n), err
 		}
 		if time.Until(until) <= 0 {
 			return 0, context.Cause(ctx)
 		}
-		if n, err = l.readUntil(ctx, until); n > 0 || err != nil {
-			return l.discard(n), err
+	}
+}
+
+// Go's poller ends a wait up to a millisecond late. The last part of a wait
+// that must be exact is given to the eye.
+const (
+	exactPart = 2 * time.Millisecond // of a long wait
+	exactWait = 5 * time.Millisecond // a wait that is exact as a whole
+)
+
+// readExact reads once, at most until the given moment, and ends a wait in
+// vain exactly then. It looks once even when the moment has passed.
+func (l *Line) readExact(ctx context.Context, until time.Time) (int, error) {
+	if l.eye == nil {
+		if n, err := l.poll(); n > 0 || err != nil || time.Until(until) <= 0 {
+			return n, l.readError(ctx, err)
+		}
+		return l.readUntil(ctx, until)
+	}
+	if time.Until(until) > exactWait {
+		if n, err := l.readUntil(ctx, until.Add(-exactPart)); n > 0 || err != nil {
+			return n, err
 		}
 	}
+	n, err := l.eye.read(l.chunk[:], until)
+	if err != nil {
+		return 0, l.readError(ctx, err)
+	}
+	return l.withoutHeartbeats(n), nil
 }
 
 // quarantine discards until the line has been silent for LateGuard.

@@ -69,6 +69,15 @@ func (s *search) spoilt() bool {
 	return s.misfit != nil || s.last.partial == 0 && size >= 0 && s.last.broken == s.framer.size(size)
 }
 
+// missing is how many bytes must still come before look can find an answer in
+// a buffer that holds n; 0 where it does not know of any.
+func (s *search) missing(n int) int {
+	if n <= s.from || s.last.need == 0 || s.last.ok {
+		return 0
+	}
+	return s.last.need - s.last.partial
+}
+
 // verdict names what went wrong when no answer came.
 func (s *search) verdict(buf []byte, timeout time.Duration) error {
 	got := buf[min(s.from, len(buf)):]

@@ -23,6 +23,7 @@ func (l *Line) talkSerial(ctx context.Context, req Request, pdu *modbus.Protocol
 		if err := udp.renew(); err != nil {
 			return l.lost(err)
 		}
+		l.eye = newEye(udp)
 	}
 	o.start = time.Now()
 	if err := l.write(ctx, req, tx, o); err != nil {
@@ -106,6 +107,9 @@ func (l *Line) receive(ctx context.Context, req Request, o *outcome) error {
 			// Sure once the line is silent: no pause inside a frame is so long.
 			wait = earlier(deadline, last.Add(quietEnd))
 		}
+		if err := l.sleepThrough(ctx, s.missing(len(l.rx)), wait); err != nil {
+			return l.brokenOff(req, o, err)
+		}
 		n, err := l.readUntil(ctx, wait)
 		if err != nil {
 			return l.brokenOff(req, o, err)
@@ -124,6 +128,25 @@ func (l *Line) receive(ctx context.Context, req Request, o *outcome) error {
 		}
 		l.rx = append(l.rx, l.chunk[:n]...)
 	}
+}
+
+// wakeBefore is how long before the predicted end of an answer the line is
+// read again: adapters deliver in pieces some milliseconds long, and sleep may
+// end a millisecond late.
+const wakeBefore = 3 * time.Millisecond
+
+// sleepThrough lets the rest of an answer come without waking at each piece of
+// it: n characters need their time on a serial line. Nothing is missed by it;
+// what comes is kept by the kernel.
+func (l *Line) sleepThrough(ctx context.Context, n int, deadline time.Time) error {
+	if !l.cfg.Kind.serial() || n <= 0 {
+		return nil
+	}
+	d := time.Until(earlier(l.active.Add(l.cfg.onWire(n)), deadline)) - wakeBefore
+	if d <= 0 {
+		return nil
+	}
+	return sleep(ctx, d)
 }
 
 func earlier(a, b time.Time) time.Time {

@@ -159,7 +159,7 @@ func (o BusOptions) turn(ctx context.Context, name string, baud, n int) (MasterR
 			return MasterResult{}, err
 		}
 		defer line.Close()
-		s.Pace = server.Pace{Baud: baud, Bits: 10, Turnaround: turnaround}
+		s.Pace = server.Pace{Baud: baud, Bits: 10, Turnaround: turnaround, Exact: true}
 		wg.Go(func() { _ = s.ServeRTU(serveCtx, line) }) // a failure shows as polls that fail
 		target = line.Path()
 	} else {

@@ -1,0 +1,114 @@
+package wire
+
+import (
+	"io"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// eye looks at a wire's descriptor past Go's poller, whose waits end up to a
+// millisecond late: a tenth of a poll at 115200 Bd. Those of ppoll end within
+// a tenth of that, but block a thread, so only short waits are given to it.
+// Its methods are called by whoever holds the line.
+type eye struct {
+	raw      syscall.RawConn
+	datagram bool // an empty read is a datagram, not the end
+
+	look, send func(fd uintptr) // bound once: a closure for each look would be garbage
+
+	// Arguments and results of look and send, which run while the descriptor
+	// cannot be closed.
+	buf   []byte
+	until time.Time // zero: look once
+	n     int
+	err   error
+}
+
+// newEye is nil where a wire has no descriptor to look at: in tests, and over
+// TLS, where a readable socket says nothing about the stream inside.
+func newEye(c Conn) *eye {
+	sc, ok := c.(syscall.Conn)
+	if !ok {
+		return nil
+	}
+	raw, err := sc.SyscallConn()
+	if err != nil {
+		return nil // closed already; the next read says so
+	}
+	_, datagram := c.(*udpConn)
+	e := &eye{raw: raw, datagram: datagram}
+	e.look, e.send = e.readFD, e.writeFD
+	return e
+}
+
+// read waits for bytes until the given moment, or not at all where that has
+// passed, and returns what is there. (0, nil) means nothing.
+func (e *eye) read(buf []byte, until time.Time) (int, error) {
+	e.buf, e.until = buf, until
+	if err := e.raw.Control(e.look); err != nil {
+		return 0, err
+	}
+	return e.n, e.err
+}
+
+// write hands over what the kernel takes at once.
+func (e *eye) write(buf []byte) (int, error) {
+	e.buf = buf
+	if err := e.raw.Control(e.send); err != nil {
+		return 0, err
+	}
+	return e.n, e.err
+}
+
+func (e *eye) readFD(fd uintptr) {
+	for {
+		if !e.until.IsZero() && !waitInput(int(fd), e.until) {
+			e.n, e.err = 0, nil
+			return
+		}
+		n, err := unix.Read(int(fd), e.buf)
+		switch {
+		case err == unix.EINTR:
+			continue
+		case err == unix.EAGAIN:
+			if e.until.IsZero() {
+				e.n, e.err = 0, nil
+				return
+			}
+			continue // woken for nothing
+		case err == nil && n == 0 && !e.datagram:
+			err = io.EOF
+		}
+		e.n, e.err = max(n, 0), err
+		return
+	}
+}
+
+func (e *eye) writeFD(fd uintptr) {
+	for {
+		n, err := unix.Write(int(fd), e.buf)
+		switch err {
+		case unix.EINTR:
+			continue
+		case unix.EAGAIN:
+			err = nil
+		}
+		e.n, e.err = max(n, 0), err
+		return
+	}
+}
+
+// waitInput reports whether a read would bring something: bytes, or the end.
+func waitInput(fd int, until time.Time) bool {
+	for {
+		left := unix.NsecToTimespec(max(0, time.Until(until).Nanoseconds()))
+		fds := [1]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+		n, err := unix.Ppoll(fds[:], &left, nil)
+		if err == unix.EINTR {
+			continue // the scheduler's signal
+		}
+		return n > 0 || err != nil
+	}
+}
