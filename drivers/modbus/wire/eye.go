@@ -8,9 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// eye looks at a wire's descriptor past Go's poller, whose waits end up to a
-// millisecond late: a tenth of a poll at 115200 Bd. Those of ppoll end within
-// a tenth of that, but block a thread, so only short waits are given to it.
+// eye looks at a wire's descriptor past Go's poller: without waiting, or for
+// an answer that is expected within some hundred microseconds, which a thread
+// in ppoll meets sooner and with less work than the poller and the scheduler.
 // Its methods are called by whoever holds the line.
 type eye struct {
 	raw      syscall.RawConn

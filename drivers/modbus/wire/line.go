@@ -32,6 +32,7 @@ type Line struct {
 	tcp     modbus.TCPClientHandler
 	conn    Conn
 	eye     *eye      // on conn; nil: it has no descriptor to look at
+	alarm   *alarm    // for silences; nil: none
 	slot    *place    // of a line whose device dials in
 	heard   time.Time // when that device sent anything last
 	link    link

@@ -70,6 +70,9 @@ func (l *Line) open(ctx context.Context, now bool) error {
 		return fmt.Errorf("%w: %w", ErrGone, err)
 	}
 	l.conn, l.eye = conn, newEye(conn)
+	if l.framer != nil {
+		l.alarm = newAlarm()
+	}
 	l.rx = l.rx[:0]
 	l.active, l.deaf = time.Now(), 0
 	if !l.link.everOpen || l.cfg.Kind.serial() {
@@ -173,7 +176,8 @@ func (l *Line) hangUp() error {
 		return nil
 	}
 	err := l.conn.Close()
-	l.conn, l.eye = nil, nil
+	l.alarm.close()
+	l.conn, l.eye, l.alarm = nil, nil, nil
 	l.stats.closed()
 	return err
 }

@@ -42,32 +42,21 @@ func (l *Line) listen(ctx context.Context, until time.Time) (int, error) {
 	}
 }
 
-// Go's poller ends a wait up to a millisecond late. The last part of a wait
-// that must be exact is given to the eye.
-const (
-	exactPart = 2 * time.Millisecond // of a long wait
-	exactWait = 5 * time.Millisecond // a wait that is exact as a whole
-)
+// exactPart is the last part of a wait that must end exactly; it cannot be
+// cancelled.
+const exactPart = 3 * time.Millisecond
 
 // readExact reads once, at most until the given moment, and ends a wait in
 // vain exactly then. It looks once even when the moment has passed.
 func (l *Line) readExact(ctx context.Context, until time.Time) (int, error) {
-	if l.eye == nil {
-		if n, err := l.poll(); n > 0 || err != nil || time.Until(until) <= 0 {
-			return n, l.readError(ctx, err)
-		}
-		return l.readUntil(ctx, until)
-	}
-	if time.Until(until) > exactWait {
+	if time.Until(until) > 2*exactPart {
 		if n, err := l.readUntil(ctx, until.Add(-exactPart)); n > 0 || err != nil {
 			return n, err
 		}
 	}
-	n, err := l.eye.read(l.chunk[:], until)
-	if err != nil {
-		return 0, l.readError(ctx, err)
-	}
-	return l.withoutHeartbeats(n), nil
+	l.alarm.sleepUntil(until)
+	n, err := l.poll()
+	return n, l.readError(ctx, err)
 }
 
 // quarantine discards until the line has been silent for LateGuard.
