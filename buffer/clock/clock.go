@@ -55,10 +55,10 @@ var anchor = sync.OnceValue(func() (a struct {
 })
 
 // Now is the present moment.
-func Now() Stamp { return at(time.Now()) }
+func Now() Stamp { return At(time.Now()) }
 
-// at is the stamp of a reading of Go's clock, by its monotonic part.
-func at(t time.Time) Stamp {
+// At is the stamp of a reading of Go's clock in this process, by its monotonic part.
+func At(t time.Time) Stamp {
 	a := anchor()
 	return Stamp{Nanos: a.nanos + int64(t.Sub(a.at))}
 }
@@ -68,7 +68,7 @@ func at(t time.Time) Stamp {
 // would shift the result.
 func Wall(s Stamp) time.Time {
 	now := time.Now()
-	return now.Round(0).Add(-at(now).Sub(s))
+	return now.Round(0).Add(-At(now).Sub(s))
 }
 
 // Synced reports whether the kernel says that the wall clock is synchronised

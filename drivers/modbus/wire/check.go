@@ -53,13 +53,9 @@ func (l *Line) differentRead(req Request) Request {
 
 // runCheck does the check read. A refusal is as good as an answer.
 func (l *Line) runCheck(ctx context.Context, req, probe Request, why string) error {
-	pdu, err := probe.pdu()
-	if err != nil {
-		return err
-	}
 	l.stats.checked()
 	forEcho := !l.pending.suspect(probe.Unit, req.shape())
-	_, err = l.exchange(ctx, probe, pdu, l.talkSerial)
+	_, err := l.exchange(ctx, probe, l.talkSerial)
 	var ex *Exception
 	switch {
 	case err == nil, errors.As(err, &ex):

@@ -17,6 +17,16 @@ type tcpFrame struct {
 	transaction uint16
 }
 
+// appendTCP packs a valid request (Modbus messaging on TCP/IP V1.0b §3.1.3).
+func appendTCP(b []byte, transaction uint16, req Request) []byte {
+	at := len(b)
+	b = binary.BigEndian.AppendUint16(b, transaction)
+	b = append(b, 0, 0, 0, 0, req.Unit, req.Function)
+	b = req.appendData(b)
+	binary.BigEndian.PutUint16(b[at+4:], uint16(len(b)-at-mbapSize))
+	return b
+}
+
 // splitTCP takes the first frame off a stream. n is 0 while it is incomplete;
 // the error means that the stream cannot be followed any further.
 func splitTCP(buf []byte) (f tcpFrame, n int, err error) {

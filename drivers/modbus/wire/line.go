@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/goburrow/modbus"
-
 	"fieldgate/buffer/clock"
 )
 
@@ -28,8 +26,11 @@ type Line struct {
 	idle *time.Timer
 
 	// held
-	framer  framer // nil on TCP
-	tcp     modbus.TCPClientHandler
+	framer  framer        // nil on TCP
+	tx      []byte        // of Modbus TCP, used again and again
+	number  uint16        // of the last transaction
+	usual   time.Duration // TCP: how long an answer takes of late; 0: unknown
+	out     outcome       // of the exchange under way
 	conn    Conn
 	eye     *eye      // on conn; nil: it has no descriptor to look at
 	alarm   *alarm    // for silences; nil: none
@@ -44,7 +45,8 @@ type Line struct {
 	dirtyAt time.Time
 	echo    echoState
 	pending pending
-	deaf    int // TCP: time-outs in a row
+	deaf    int  // TCP: time-outs in a row
+	ticking bool // idle has been set
 }
 
 // New makes a line and touches no hardware.
@@ -70,20 +72,47 @@ func (l *Line) Config() Config { return l.cfg }
 // line if needed and repeats what may be repeated; ctx ends every wait.
 // The error is an *Exception, a *ReplyError, or wraps one of the Err values.
 func (l *Line) Do(ctx context.Context, req Request) (Reply, error) {
-	pdu, err := req.pdu()
-	if err != nil {
+	if err := l.possible(req); err != nil {
 		return Reply{}, err
 	}
-	if req.Unit == 0 && l.framer != nil && reads(req.Function) {
-		return Reply{}, fmt.Errorf("%w: nobody answers a broadcast (unit 0) on a serial line", ErrRequest)
+	reply, p, err := l.quick(ctx, req)
+	if p == over && err == nil {
+		return reply, nil
 	}
+	return l.carryOn(ctx, req, p, err)
+}
+
+// possible says why a request cannot be asked on this line.
+func (l *Line) possible(req Request) error {
+	if req.Unit == 0 && l.framer != nil && reads(req.Function) {
+		return fmt.Errorf("%w: nobody answers a broadcast (unit 0) on a serial line", ErrRequest)
+	}
+	return req.valid()
+}
+
+// progress is how far a first, quick attempt has come.
+type progress uint8
+
+const (
+	untried progress = iota
+	sent             // the answer is outstanding, and the caller holds the line
+	over             // with an answer or an error
+)
+
+// carryOn is Do from where the quick attempt left it.
+func (l *Line) carryOn(ctx context.Context, req Request, p progress, err error) (reply Reply, _ error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(l.ctx, func() { cancel(ErrClosed) })()
 
 	var try attempts
-	for {
-		reply, err := l.turn(ctx, req, pdu, try.reopened)
+	for ; ; p = untried {
+		switch p {
+		case untried:
+			reply, err = l.turn(ctx, req, try.reopened)
+		case sent:
+			reply, err = l.outstanding(ctx, req)
+		}
 		if err == nil || context.Cause(ctx) != nil {
 			return reply, err
 		}
@@ -142,37 +171,41 @@ func (a *attempts) next(cfg Config, req Request, err error) (pause time.Duration
 }
 
 // turn is one attempt with the line in hand.
-func (l *Line) turn(ctx context.Context, req Request, pdu *modbus.ProtocolDataUnit, reopen bool) (Reply, error) {
+func (l *Line) turn(ctx context.Context, req Request, reopen bool) (Reply, error) {
 	if err := l.queue.acquire(ctx, !reads(req.Function)); err != nil {
 		return Reply{}, err
 	}
 	defer l.queue.release()
-	l.idle.Stop()
 	defer l.startIdle()
 	if err := l.open(ctx, reopen); err != nil {
 		return Reply{}, err
 	}
-	// The wire is shared: a cancelled caller ends its own reads and writes only.
-	conn := l.conn
-	defer context.AfterFunc(ctx, func() {
-		past := time.Unix(1, 0)
-		_ = conn.SetReadDeadline(past) // fails on a closed wire, whose reads have ended
-		_ = conn.SetWriteDeadline(past)
-	})()
+	defer l.interruptible(ctx)()
 	if l.framer == nil {
-		return l.exchange(ctx, req, pdu, l.talkTCP)
+		return l.exchange(ctx, req, l.talkTCP)
 	}
 	if probe, why := l.checkRead(req); why != "" {
 		if err := l.runCheck(ctx, req, probe, why); err != nil {
 			return Reply{}, err
 		}
 	}
-	return l.exchange(ctx, req, pdu, l.talkSerial)
+	return l.exchange(ctx, req, l.talkSerial)
+}
+
+// interruptible lets the end of ctx end reads and writes, until stop is
+// called. The wire is shared: a cancelled caller ends its own ones only.
+func (l *Line) interruptible(ctx context.Context) (stop func() bool) {
+	conn := l.conn
+	return context.AfterFunc(ctx, func() {
+		past := time.Unix(1, 0)
+		_ = conn.SetReadDeadline(past) // fails on a closed wire, whose reads have ended
+		_ = conn.SetWriteDeadline(past)
+	})
 }
 
 // outcome is what an exchange leaves for the statistics.
 type outcome struct {
-	tx, rx []byte
+	tx, rx []byte // tx nil: nothing was sent
 	data   []byte // of the answer; aliases rx
 	start  time.Time
 	end    time.Time // of the last byte, or of the wait
@@ -180,17 +213,20 @@ type outcome struct {
 }
 
 // exchange talks once and counts.
-func (l *Line) exchange(ctx context.Context, req Request, pdu *modbus.ProtocolDataUnit,
-	talk func(context.Context, Request, *modbus.ProtocolDataUnit, *outcome) error) (Reply, error) {
-	var o outcome
-	o.fresh = req.Unit != l.unit
-	err := talk(ctx, req, pdu, &o)
+func (l *Line) exchange(ctx context.Context, req Request, talk func(context.Context, Request, *outcome) error) (Reply, error) {
+	l.out = outcome{fresh: req.Unit != l.unit, rx: l.out.rx[:0]}
+	return l.conclude(req, talk(ctx, req, &l.out))
+}
+
+// conclude counts an exchange that is over.
+func (l *Line) conclude(req Request, err error) (Reply, error) {
+	o := &l.out
 	if o.tx == nil {
 		return Reply{}, unsent(err)
 	}
 	l.unit = req.Unit
 	took := o.end.Sub(o.start)
-	at := clock.Now().Add(-time.Since(o.end))
+	at := clock.At(o.end)
 	l.stats.exchanged(req, o, err)
 	l.ring.add(at, req.Unit, o.tx, o.rx, took, err)
 	if err != nil {

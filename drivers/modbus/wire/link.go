@@ -182,25 +182,44 @@ func (l *Line) hangUp() error {
 	return err
 }
 
+// startIdle sees to it that closeIdle comes. The timer is not moved by every
+// request: when it fires it asks how long the line has been idle.
 func (l *Line) startIdle() {
-	if !l.cfg.Kind.serial() && l.cfg.IdleClose > 0 && l.conn != nil && l.ctx.Err() == nil {
-		wait := l.cfg.IdleClose
-		if l.cfg.Listen != nil {
-			wait /= 4 // to listen, not to close
-		}
-		l.idle.Reset(wait)
+	if !l.ticking && !l.cfg.Kind.serial() && l.cfg.IdleClose > 0 && l.conn != nil && l.ctx.Err() == nil {
+		l.ticking = true
+		l.idle.Reset(l.idleTick())
 	}
+}
+
+func (l *Line) idleTick() time.Duration {
+	if l.cfg.Listen != nil {
+		return l.cfg.IdleClose / 4 // to listen, not to close
+	}
+	return l.cfg.IdleClose
 }
 
 // closeIdle runs on the timer. If somebody has the line it is not idle.
 func (l *Line) closeIdle() {
+	if l.ctx.Err() != nil {
+		return
+	}
 	if !l.queue.tryAcquire() {
+		l.idle.Reset(l.idleTick())
 		return
 	}
 	defer l.queue.release()
+	l.ticking = false
+	if l.conn == nil {
+		return
+	}
 	if l.cfg.Listen != nil {
 		l.listenIdle()
 		l.startIdle()
+		return
+	}
+	if left := l.cfg.IdleClose - time.Since(l.active); left > 0 {
+		l.ticking = true
+		l.idle.Reset(left)
 		return
 	}
 	_ = l.hangUp() // nothing was under way

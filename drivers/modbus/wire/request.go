@@ -75,15 +75,15 @@ func reads(function byte) bool {
 	return false
 }
 
-// pdu packs the request, or says why there can be no such request.
-func (r Request) pdu() (*modbus.ProtocolDataUnit, error) {
-	impossible := func(format string, args ...any) (*modbus.ProtocolDataUnit, error) {
-		return nil, fmt.Errorf("%w: function %d: "+format, append([]any{ErrRequest, r.Function}, args...)...)
+// valid says why there can be no such request, or nothing.
+func (r Request) valid() error {
+	impossible := func(format string, args ...any) error {
+		return fmt.Errorf("%w: function %d: "+format, append([]any{ErrRequest, r.Function}, args...)...)
 	}
 	if r.Function == 0 || r.Function >= 0x80 {
 		return impossible("function codes are 1 to 127")
 	}
-	limit, need, body := r.layout()
+	limit, need := r.limits()
 	switch {
 	case limit > 0 && (r.Quantity < 1 || int(r.Quantity) > limit):
 		return impossible("quantity %d is not within 1 to %d", r.Quantity, limit)
@@ -91,45 +91,68 @@ func (r Request) pdu() (*modbus.ProtocolDataUnit, error) {
 		return impossible("%d values from address %d reach beyond 65535", r.Quantity, r.Address)
 	case need >= 0 && len(r.Data) != need:
 		return impossible("%d bytes of data, need %d", len(r.Data), need)
-	case len(body) > maxPDUData:
-		return impossible("%d bytes do not fit into a frame", len(body))
+	case len(r.Data) > maxPDUData:
+		return impossible("%d bytes do not fit into a frame", len(r.Data))
 	}
 	if r.Function == modbus.FuncCodeReadWriteMultipleRegisters {
 		if n := len(r.Data) - 4; n < 2 || n%2 != 0 || n/2 > maxRWRegisters || int(binary.BigEndian.Uint16(r.Data[2:])) != n/2 {
 			return impossible("the write part does not match its quantity")
 		}
 	}
-	return &modbus.ProtocolDataUnit{FunctionCode: r.Function, Data: body}, nil
+	return nil
 }
 
-// layout gives a function's limit on Quantity (0: it has none), the length its
-// Data must have (-1: any), and the PDU's data.
-func (r Request) layout() (limit, need int, body []byte) {
-	head := make([]byte, 4, 16+len(r.Data))
-	binary.BigEndian.PutUint16(head, r.Address)
-	binary.BigEndian.PutUint16(head[2:], r.Quantity)
+// limits gives a function's limit on Quantity (0: it has none) and the length
+// its Data must have (-1: any).
+func (r Request) limits() (limit, need int) {
 	switch r.Function {
 	case modbus.FuncCodeReadCoils, modbus.FuncCodeReadDiscreteInputs:
-		return maxReadBits, 0, head
+		return maxReadBits, 0
 	case modbus.FuncCodeReadHoldingRegisters, modbus.FuncCodeReadInputRegisters:
-		return maxReadRegisters, 0, head
+		return maxReadRegisters, 0
 	case modbus.FuncCodeWriteSingleCoil, modbus.FuncCodeWriteSingleRegister:
-		return 0, 2, append(head[:2], r.Data...)
+		return 0, 2
 	case modbus.FuncCodeWriteMultipleCoils:
-		return maxWriteBits, bitBytes(r.Quantity), append(append(head, byte(len(r.Data))), r.Data...)
+		return maxWriteBits, bitBytes(r.Quantity)
 	case modbus.FuncCodeWriteMultipleRegisters:
-		return maxWriteRegisters, 2 * int(r.Quantity), append(append(head, byte(len(r.Data))), r.Data...)
+		return maxWriteRegisters, 2 * int(r.Quantity)
 	case modbus.FuncCodeMaskWriteRegister:
-		return 0, 4, append(head[:2], r.Data...)
+		return 0, 4
 	case modbus.FuncCodeReadWriteMultipleRegisters:
-		if len(r.Data) < 4 {
-			return maxReadRegisters, -1, head // pdu refuses it
-		}
-		body = append(head, r.Data[:4]...)
-		body = append(body, byte(len(r.Data)-4))
-		return maxReadRegisters, -1, append(body, r.Data[4:]...)
+		return maxReadRegisters, -1
 	}
-	return 0, -1, append(head[:0], r.Data...)
+	return 0, -1
+}
+
+// appendData appends a valid request's PDU without the function code.
+func (r Request) appendData(b []byte) []byte {
+	switch r.Function {
+	case modbus.FuncCodeReadCoils, modbus.FuncCodeReadDiscreteInputs,
+		modbus.FuncCodeReadHoldingRegisters, modbus.FuncCodeReadInputRegisters:
+		b = binary.BigEndian.AppendUint16(b, r.Address)
+		return binary.BigEndian.AppendUint16(b, r.Quantity)
+	case modbus.FuncCodeWriteSingleCoil, modbus.FuncCodeWriteSingleRegister, modbus.FuncCodeMaskWriteRegister:
+		b = binary.BigEndian.AppendUint16(b, r.Address)
+	case modbus.FuncCodeWriteMultipleCoils, modbus.FuncCodeWriteMultipleRegisters:
+		b = binary.BigEndian.AppendUint16(b, r.Address)
+		b = binary.BigEndian.AppendUint16(b, r.Quantity)
+		b = append(b, byte(len(r.Data)))
+	case modbus.FuncCodeReadWriteMultipleRegisters:
+		b = binary.BigEndian.AppendUint16(b, r.Address)
+		b = binary.BigEndian.AppendUint16(b, r.Quantity)
+		b = append(b, r.Data[:4]...)
+		b = append(b, byte(len(r.Data)-4))
+		return append(b, r.Data[4:]...)
+	}
+	return append(b, r.Data...)
+}
+
+// pdu packs the request, or says why there can be no such request.
+func (r Request) pdu() (*modbus.ProtocolDataUnit, error) {
+	if err := r.valid(); err != nil {
+		return nil, err
+	}
+	return &modbus.ProtocolDataUnit{FunctionCode: r.Function, Data: r.appendData(nil)}, nil
 }
 
 func bitBytes(quantity uint16) int { return (int(quantity) + 7) / 8 }
@@ -171,7 +194,7 @@ func (r Request) check(data []byte) ([]byte, *ReplyError) {
 	case modbus.FuncCodeWriteSingleCoil, modbus.FuncCodeWriteSingleRegister, modbus.FuncCodeMaskWriteRegister:
 		return data, r.checkEcho(data, r.Data)
 	case modbus.FuncCodeWriteMultipleCoils, modbus.FuncCodeWriteMultipleRegisters:
-		return data, r.checkEcho(data, binary.BigEndian.AppendUint16(nil, r.Quantity))
+		return data, r.checkEcho(data, []byte{byte(r.Quantity >> 8), byte(r.Quantity)})
 	}
 	return data, nil
 }

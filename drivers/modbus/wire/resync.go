@@ -15,17 +15,22 @@ func (l *Line) markDirty() { l.dirty, l.dirtyAt = true, time.Now() }
 // belongs to nobody.
 func (l *Line) settle(ctx context.Context, unit byte) error {
 	if !l.dirty {
-		gap := l.cfg.FrameGap + l.cfg.Gap
-		if unit != l.unit {
-			gap += l.cfg.UnitSwitchPause
-		}
-		n, err := l.listen(ctx, l.active.Add(gap))
+		n, err := l.listen(ctx, l.active.Add(l.gap(unit)))
 		if err != nil || n == 0 {
 			return err
 		}
 		l.markDirty()
 	}
 	return l.quarantine(ctx)
+}
+
+// gap is the silence that a request to a unit needs in front of it.
+func (l *Line) gap(unit byte) time.Duration {
+	gap := l.cfg.FrameGap + l.cfg.Gap
+	if unit != l.unit {
+		gap += l.cfg.UnitSwitchPause
+	}
+	return gap
 }
 
 // listen discards until the given moment; it looks once even when that has

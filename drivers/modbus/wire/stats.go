@@ -79,7 +79,7 @@ func (c *counters) unit(u byte) *unitCounters {
 }
 
 // exchanged counts one finished exchange.
-func (c *counters) exchanged(req Request, o outcome, err error) {
+func (c *counters) exchanged(req Request, o *outcome, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	took := o.end.Sub(o.start)
@@ -94,15 +94,16 @@ func (c *counters) exchanged(req Request, o outcome, err error) {
 	if o.fresh {
 		u.switched++
 	}
-	c.outcome(u, err)
-	if err != nil {
-		u.Last = err.Error()
+	if err == nil {
+		c.s.OK++
+		u.OK++
+		u.answered(took)
+		return
 	}
-	var ex *Exception
-	if err == nil || errors.As(err, &ex) {
-		u.ring[u.count%turnarounds] = took
-		u.count++
-		u.Max = max(u.Max, took)
+	c.failed(u, err)
+	u.Last = err.Error()
+	if ex := (*Exception)(nil); errors.As(err, &ex) {
+		u.answered(took)
 		return
 	}
 	u.lostAll++
@@ -114,13 +115,16 @@ func (c *counters) exchanged(req Request, o outcome, err error) {
 	}
 }
 
-func (c *counters) outcome(u *unitCounters, err error) {
+func (u *unitCounters) answered(took time.Duration) {
+	u.ring[u.count%turnarounds] = took
+	u.count++
+	u.Max = max(u.Max, took)
+}
+
+func (c *counters) failed(u *unitCounters, err error) {
 	var ex *Exception
 	var re *ReplyError
 	switch {
-	case err == nil:
-		c.s.OK++
-		u.OK++
 	case errors.As(err, &ex):
 		addException(&c.s.Exceptions, ex.Code)
 		addException(&u.Exceptions, ex.Code)

@@ -11,8 +11,8 @@ import (
 )
 
 // talkSerial is one exchange on a line without transaction numbers.
-func (l *Line) talkSerial(ctx context.Context, req Request, pdu *modbus.ProtocolDataUnit, o *outcome) error {
-	tx, err := l.framer.encode(req.Unit, pdu)
+func (l *Line) talkSerial(ctx context.Context, req Request, o *outcome) error {
+	tx, err := l.framer.encode(req.Unit, &modbus.ProtocolDataUnit{FunctionCode: req.Function, Data: req.appendData(nil)})
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrRequest, err)
 	}

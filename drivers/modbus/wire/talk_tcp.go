@@ -2,39 +2,34 @@ package wire
 
 import (
 	"context"
-	"encoding/binary"
 	"fmt"
 	"time"
-
-	"github.com/goburrow/modbus"
 )
 
+// encodeTCP packs a request with the next transaction number.
+func (l *Line) encodeTCP(req Request) (tx []byte, number uint16) {
+	l.number++
+	l.tx = appendTCP(l.tx[:0], l.number, req)
+	return l.tx, l.number
+}
+
 // talkTCP is one exchange of Modbus TCP.
-func (l *Line) talkTCP(ctx context.Context, req Request, pdu *modbus.ProtocolDataUnit, o *outcome) error {
-	l.tcp.SlaveId = req.Unit
-	tx, err := l.tcp.Encode(pdu)
-	if err != nil {
-		return fmt.Errorf("%w: %w", ErrRequest, err)
-	}
+func (l *Line) talkTCP(ctx context.Context, req Request, o *outcome) error {
 	if err := l.clearTCP(ctx, req.Unit); err != nil {
 		return err
 	}
+	tx, number := l.encodeTCP(req)
 	o.start = time.Now()
 	if err := l.write(ctx, req, tx, o); err != nil {
 		return err
 	}
-	err = l.receiveTCP(ctx, req, binary.BigEndian.Uint16(tx), o)
-	l.active = o.end
-	return err
+	return l.receiveTCP(ctx, req, number, o)
 }
 
 // clearTCP keeps the pauses, drops answers that came too late, and notices a
 // connection that was closed meanwhile, before a write is entrusted to it.
 func (l *Line) clearTCP(ctx context.Context, unit byte) error {
-	gap := l.cfg.FrameGap + l.cfg.Gap
-	if unit != l.unit {
-		gap += l.cfg.UnitSwitchPause
-	}
+	gap := l.gap(unit)
 	limit := time.Now().Add(noiseLimit)
 	for {
 		n, err := l.listenTCP(ctx, l.active.Add(gap))
@@ -84,27 +79,22 @@ func (l *Line) take(n int) {
 
 func (l *Line) drop(n int) { l.rx = append(l.rx[:0], l.rx[n:]...) }
 
-func (l *Line) receiveTCP(ctx context.Context, req Request, id uint16, o *outcome) error {
+// receiveTCP waits for the answer with the given number.
+func (l *Line) receiveTCP(ctx context.Context, req Request, number uint16, o *outcome) error {
+	err := l.waitTCP(ctx, req, number, o)
+	l.active = o.end
+	return err
+}
+
+func (l *Line) waitTCP(ctx context.Context, req Request, number uint16, o *outcome) error {
 	deadline := o.start.Add(l.timeout(req))
 	for {
-		f, size, err := splitTCP(l.rx)
-		switch {
-		case err != nil:
-			o.rx, o.end = append([]byte(nil), l.rx...), time.Now()
-			return l.lost(err)
-		case size > 0 && f.transaction != id && !l.cfg.IgnoreTID:
-			l.stats.late(0, false) // an older answer; ours may follow
-			l.drop(size)
-			continue
-		case size > 0:
-			o.end = time.Now()
-			o.rx = append([]byte(nil), l.rx[:size]...)
-			l.drop(size)
-			return l.judgeTCP(req, frame{f.unit, f.function, o.rx[8:]}, o)
+		if done, err := l.lookTCP(req, number, o); done {
+			return err
 		}
 		n, err := l.readUntil(ctx, deadline)
 		if err != nil {
-			o.rx, o.end = append([]byte(nil), l.rx...), time.Now()
+			o.rx, o.end = append(o.rx[:0], l.rx...), time.Now()
 			if l.conn != nil && l.cfg.IgnoreTID {
 				_ = l.hangUp() // without numbers its late answer would be the next one's
 			}
@@ -114,6 +104,28 @@ func (l *Line) receiveTCP(ctx context.Context, req Request, id uint16, o *outcom
 			return l.timeoutTCP(req, o)
 		}
 		l.take(n)
+	}
+}
+
+// lookTCP looks for the answer in what has come, and drops older ones.
+func (l *Line) lookTCP(req Request, number uint16, o *outcome) (done bool, err error) {
+	for {
+		f, size, err := splitTCP(l.rx)
+		switch {
+		case err != nil:
+			o.rx, o.end = append(o.rx[:0], l.rx...), time.Now()
+			return true, l.lost(err)
+		case size == 0:
+			return false, nil
+		case f.transaction != number && !l.cfg.IgnoreTID:
+			l.stats.late(0, false) // an older answer; ours may follow
+			l.drop(size)
+			continue
+		}
+		o.end = time.Now()
+		o.rx = append(o.rx[:0], l.rx[:size]...)
+		l.drop(size)
+		return true, l.judgeTCP(req, frame{f.unit, f.function, o.rx[8:]}, o)
 	}
 }
 
@@ -134,6 +146,7 @@ func (l *Line) judgeTCP(req Request, f frame, o *outcome) error {
 		return misfit(replyErrorf("an exception with %d bytes", len(f.data)))
 	case f.isException():
 		l.proven()
+		l.learnUsual(o.end.Sub(o.start))
 		return &Exception{Function: req.Function, Code: f.data[0]}
 	}
 	data, e := req.check(f.data)
@@ -141,6 +154,7 @@ func (l *Line) judgeTCP(req Request, f frame, o *outcome) error {
 		return misfit(e)
 	}
 	l.proven()
+	l.learnUsual(o.end.Sub(o.start))
 	o.data = data
 	return nil
 }
@@ -148,7 +162,7 @@ func (l *Line) judgeTCP(req Request, f frame, o *outcome) error {
 // timeoutTCP keeps the connection, because the answer may only be late, unless
 // half a frame came, or the peer seems to be gone without a word.
 func (l *Line) timeoutTCP(req Request, o *outcome) error {
-	o.rx, o.end = append([]byte(nil), l.rx...), time.Now()
+	o.rx, o.end = append(o.rx[:0], l.rx...), time.Now()
 	l.deaf++
 	err := fmt.Errorf("%w within %s", ErrTimeout, l.timeout(req))
 	if len(l.rx) > 0 {
