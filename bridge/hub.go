@@ -73,6 +73,9 @@ func (h *Hub) take(ctx context.Context, msgs []mqtt.Message) error {
 // appendItems appends the message, for all bridges that want it as it is, and
 // the forms of it that are for one bridge alone.
 func appendItems(items []buffer.Item, m *mqtt.Message, bridges []*Bridge) []buffer.Item {
+	if m.Sample != nil && len(m.Sample.Group) > 0 {
+		return appendGroup(items, m, bridges)
+	}
 	shared := buffer.Item{Message: *m, Priority: buffer.Bulk, Durable: m.QoS > 0}
 	for _, b := range bridges {
 		w := b.wants(m)

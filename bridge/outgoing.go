@@ -36,7 +36,7 @@ func marked(m *mqtt.Message) bool {
 // Entries that the format does not apply to come one at a time.
 func (r *route) message(topic string, entries []buffer.Entry) (mqtt.Message, error) {
 	first := &entries[0].Message
-	out := mqtt.Message{Topic: topic, Payload: first.Payload, QoS: r.qos, Retain: first.Retain && !r.strip && len(entries) == 1}
+	out := mqtt.Message{Topic: topic, Payload: first.Payload, QoS: r.qos, Retain: first.Retain && !r.strip && len(entries) == 1 && (!groupPart(first) || r.target.uses("tag"))}
 	if first.Props != nil {
 		p := *first.Props
 		p.SubscriptionIDs, p.User = nil, foreign(p.User)
@@ -50,7 +50,7 @@ func (r *route) message(topic string, entries []buffer.Entry) (mqtt.Message, err
 	enc := r.enc
 	if !r.encodes(first) {
 		enc = nil
-		if late(first, r.wall) {
+		if late(first, r.wall) || groupPart(first) {
 			enc = r.asIs
 		}
 	}

@@ -11,7 +11,7 @@ import (
 // from many goroutines at once, and quickly: the first route that takes the
 // message decides.
 func (b *Bridge) wants(m *mqtt.Message) wish {
-	if m.Origin == b.origin || b.cfg.Disabled {
+	if b.ignores(m) {
 		return wish{}
 	}
 	if isReply(m.Topic, b.opts.Base) {
@@ -25,6 +25,9 @@ func (b *Bridge) wants(m *mqtt.Message) wish {
 	}
 	return wish{}
 }
+
+// ignores: nothing that came from the upstream goes up to it again.
+func (b *Bridge) ignores(m *mqtt.Message) bool { return m.Origin == b.origin || b.cfg.Disabled }
 
 // wantsReply takes the result of a command that came from this upstream.
 func (b *Bridge) wantsReply(m *mqtt.Message) wish {
@@ -41,14 +44,18 @@ func (b *Bridge) routeOf(m *mqtt.Message) *route {
 		b.count.loops.Add(1)
 		return nil
 	}
-	for _, r := range b.s.routes {
-		ok, err := r.takes(m)
-		if err != nil {
-			b.count.whereErrors.Add(1)
-			b.whereOnce.Do(func() { b.log.Warn("the condition of a route fails on a message", "topic", m.Topic, "err", err) })
-			continue
+	if wholeGroup(m) { // in a form of its own it was taken apart before
+		if r := b.firstRoute(m, func(r *route) bool { return r.enc == nil }); r != nil {
+			return r
 		}
-		if !ok {
+	}
+	return b.firstRoute(m, func(*route) bool { return true })
+}
+
+// firstRoute is the first route of some that takes the message.
+func (b *Bridge) firstRoute(m *mqtt.Message, of func(*route) bool) *route {
+	for _, r := range b.s.routes {
+		if !of(r) || !b.takes(r, m) {
 			continue
 		}
 		if r.nearState && r.topic(m) == b.s.stateTopic {
@@ -57,6 +64,16 @@ func (b *Bridge) routeOf(m *mqtt.Message) *route {
 		return r
 	}
 	return nil
+}
+
+// takes asks the route; a condition that fails is a no, reported once.
+func (b *Bridge) takes(r *route, m *mqtt.Message) bool {
+	ok, err := r.takes(m)
+	if err != nil {
+		b.count.whereErrors.Add(1)
+		b.whereOnce.Do(func() { b.log.Warn("the condition of a route fails on a message", "topic", m.Topic, "err", err) })
+	}
+	return ok && err == nil
 }
 
 // isReply reports a topic that carries a result to some upstream.

@@ -29,13 +29,14 @@ func (p Publish) Encoder(g Gateway, wall encode.WallFunc) (*encode.Encoder, erro
 }
 
 // groups makes one message per device, in the order of their first readings;
-// a tag that comes twice begins another. A group is no single value, so its
-// messages have no Sample and pass the bridge's formats as they are.
+// a tag that comes twice begins another. The Sample of such a message has all
+// of them in Group, for routes that send them in another form.
 func (m *Mapping) groups(readings []Reading) []mqtt.Message {
 	type group struct {
-		device string
-		items  []encode.Item
-		tags   map[string]bool
+		device  string
+		items   []encode.Item
+		samples []*mqtt.Sample
+		tags    map[string]bool
 	}
 	var all []*group
 	open := map[string]*group{}
@@ -48,6 +49,7 @@ func (m *Mapping) groups(readings []Reading) []mqtt.Message {
 		}
 		g.tags[s.Tag] = true
 		g.items = append(g.items, encode.Item{Sample: s})
+		g.samples = append(g.samples, s)
 	}
 	out := make([]mqtt.Message, 0, len(all))
 	for _, g := range all {
@@ -55,7 +57,9 @@ func (m *Mapping) groups(readings []Reading) []mqtt.Message {
 		if err != nil {
 			continue // NewMapping has tried the template
 		}
-		out = append(out, m.message(topic, g.device, g.items...))
+		msg := m.message(topic, g.device, g.items...)
+		msg.Sample = &mqtt.Sample{Device: g.device, Time: g.samples[0].Time, Group: g.samples}
+		out = append(out, msg)
 	}
 	return out
 }

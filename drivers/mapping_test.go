@@ -3,6 +3,7 @@ package drivers
 import (
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"regexp"
 	"strconv"
 	"strings"
@@ -146,7 +147,7 @@ func TestPayloadJSON(t *testing.T) {
 		t.Errorf("%+v", msg.Props)
 	}
 	want := mqtt.Sample{Device: "boiler", Tag: "temp", Unit: "°C", Value: "71.4", Quality: "good", Time: r.Time}
-	if *msg.Sample != want {
+	if !reflect.DeepEqual(*msg.Sample, want) {
 		t.Errorf("%+v", msg.Sample)
 	}
 
@@ -213,6 +214,10 @@ func TestPayloadGroup(t *testing.T) {
 	want := `{"ts":TS,"device":"boiler","values":{"temp":71.4,"state":7},"errors":{"level":"timeout","state":"range"},"dt":{"state":20}}`
 	if got := near(t, string(msgs[0].Payload), ms); got != want {
 		t.Errorf("%s\nwant %s", got, want)
+	}
+	group := msgs[0].Sample.Group // what routes of another format are made of
+	if len(group) != 3 || group[0].Value != "71.4" || group[1].Reason != ReasonTimeout || group[2].Tag != "state" {
+		t.Errorf("%+v", group)
 	}
 }
 

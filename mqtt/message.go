@@ -91,4 +91,8 @@ type Sample struct {
 	Time        clock.Stamp
 	Last        string      // the last good value as JSON text, where the value is bad
 	LastTime    clock.Stamp // and its time
+
+	// Group is what a payload of several values was made of; Tag and Value are
+	// empty then. Only the bridges' hub looks at it, and it is not stored.
+	Group []*Sample
 }
