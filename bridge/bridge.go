@@ -26,7 +26,7 @@ type Store interface {
 const QuarantineName = "quarantine"
 
 // Options are what a bridge needs beside its configuration. All but the last
-// five are required.
+// six are required.
 type Options struct {
 	Gateway string // the gateway's id
 	Base    string // topic of the gateway's own state, "fieldgate/GATEWAY"
@@ -38,6 +38,7 @@ type Options struct {
 	AsIs       *encode.Encoder           // how this gateway publishes values, to put late times right; default JSON
 	Build      time.Time                 // of the program: certificates are never checked against an earlier time
 	Floor      func() time.Time          // the latest time known to be past, kept over restarts
+	Settings   Settings                  // where the use of the month is kept over restarts; nil: it is not
 	Quarantine interface{ Bit() uint64 } // cursor of a queue that keeps messages the upstream refuses; nil: they are dropped, with an event
 }
 
@@ -54,6 +55,8 @@ type Bridge struct {
 
 	replyRoute, eventRoute *route
 
+	meter     meter
+	budget    *budget
 	count     counters
 	latency   latencies
 	echoes    *echoes
@@ -99,6 +102,7 @@ func New(cfg Config, o Options) (*Bridge, error) {
 	reply.reply = true
 	b.replyRoute, b.eventRoute = &reply, &plain
 	b.suspect.b = b
+	b.budget = newBudget(cfg.Budget, s.name, o.Settings, b.trustedNow)
 	b.state = Stats{Name: s.name, State: StateStopped, Since: time.Now(), URL: s.urls[0].String()}
 	return b, nil
 }
@@ -118,6 +122,7 @@ func (b *Bridge) Kick() {
 // Run connects, and again, until ctx ends; it returns nil then. One Run at a
 // time.
 func (b *Bridge) Run(ctx context.Context) error {
+	defer func() { b.budget.close(b.meter.total()) }()
 	b.publishStatus("offline") // a retained "online" of an earlier run is not true any more
 	if b.cfg.Disabled {
 		b.setState(StateDisabled, "disabled", "")

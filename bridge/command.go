@@ -53,6 +53,7 @@ const (
 	CodeQuarantine = "E0861" // event: the upstream refuses a message, it was put aside
 	CodeBreaker    = "E0862" // event: too many echoes, commands pause
 	CodeSubscribe  = "E0863" // event: the upstream refuses a subscription
+	CodeBudget     = "W0864" // event: the month's budget is being overspent
 )
 
 // refusal is why a command is not carried out.

@@ -19,6 +19,7 @@ type Config struct {
 	StateTopic   string        `toml:"state_topic"` // online|offline, will; default "fieldgate/{gateway}/status"; "off": none
 	Connect      Connect       `toml:"connect"`
 	Drain        Drain         `toml:"drain"`
+	Budget       Budget        `toml:"budget"`
 	Disabled     bool          `toml:"disabled"`
 	Route        []Route       `toml:"route"`
 	Command      []Command     `toml:"command"`
@@ -47,6 +48,14 @@ type Drain struct {
 	Rate         string   `toml:"rate"`          // "200/s"; default: no limit
 	Order        string   `toml:"order"`         // live-first (default) | strict
 	BacklogShare *float64 `toml:"backlog_share"` // default 0.5
+}
+
+// Budget is what the link may carry, both ways, with the headers of IP and
+// TCP. Alarms pass beyond it.
+type Budget struct {
+	Rate  string    `toml:"rate"`  // bytes: "16KiB/s", "1MB/h"; default: no limit
+	Month conf.Size `toml:"month"` // "500MB"; default: no limit
+	Day   int       `toml:"day"`   // of the month, on which it begins, 1 to 28; default 1
 }
 
 // Route is an [[upstream.route]] section: what goes up, and in what form.

@@ -34,6 +34,7 @@ func dialClient(ctx context.Context, b *Bridge, u *url.URL, incoming func(*mqtt.
 		return nil, err
 	}
 	cfg.OnMessage = incoming
+	cfg.Dialer = b.meter.over(cfg.Dialer)
 	conn, err := b.agree(ctx, cfg)
 	if code, ok := errors.AsType[mqtt.ReasonCode](err); ok && cfg.Will != nil && (code == mqtt.RetainNotSupported || code == mqtt.QoSNotSupported) {
 		// A server says so only by refusing the whole CONNECT (MQTT 5.0 §3.1.2.6, §3.1.2.7).

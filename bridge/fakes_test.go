@@ -23,6 +23,7 @@ type fakeQueue struct {
 	seq     uint64
 	out     map[uint64]bool
 	acked   []uint64 // seqs, in order
+	given   []uint64 // seqs given up
 	notify  chan struct{}
 }
 
@@ -64,7 +65,7 @@ func (q *fakeQueue) Mark() {
 	q.poke()
 }
 
-func (q *fakeQueue) Next(lane buffer.Lane, _ uint64, max, _ int) (got []buffer.Entry, err error) {
+func (q *fakeQueue) Next(lane buffer.Lane, after uint64, max, _ int) (got []buffer.Entry, err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for _, e := range q.entries {
@@ -72,6 +73,9 @@ func (q *fakeQueue) Next(lane buffer.Lane, _ uint64, max, _ int) (got []buffer.E
 			break
 		}
 		live := e.Seq > q.mark
+		if after == buffer.NoBulk && e.Priority == buffer.Bulk || after == buffer.AlarmsOnly && e.Priority != buffer.Alarm {
+			continue
+		}
 		if q.out[e.ID] || lane == buffer.Live && !live || lane == buffer.Backlog && live {
 			continue
 		}
@@ -95,6 +99,18 @@ func (q *fakeQueue) Ack(ids ...uint64) {
 			}
 			return e.ID == id
 		})
+	}
+}
+
+func (q *fakeQueue) GiveUp(entries ...buffer.Entry) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, e := range entries {
+		if q.out[e.ID] {
+			delete(q.out, e.ID)
+			q.given = append(q.given, e.Seq)
+			q.entries = slices.DeleteFunc(q.entries, func(x buffer.Entry) bool { return x.ID == e.ID })
+		}
 	}
 }
 

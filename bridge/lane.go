@@ -74,6 +74,7 @@ type lane struct {
 	held     int
 	heldSize int
 	dry      bool // the last reading brought nothing
+	calm     bool // the last reading of alarms brought none
 	flying   int  // parcels in flight
 }
 

@@ -23,7 +23,8 @@ func (s *sender) publish(ctx context.Context, p *parcel, now time.Time) error {
 		s.aside(p, fmt.Sprintf("topic %q: %v", msg.Topic, err))
 		return nil
 	}
-	if size := packetSize(&msg); s.tooLarge(p, size) {
+	size := packetSize(&msg)
+	if s.tooLarge(p, size) {
 		if len(p.entries) > 1 {
 			a, b := p.split()
 			p.lane.putBack(a, b)
@@ -41,6 +42,7 @@ func (s *sender) publish(ctx context.Context, p *parcel, now time.Time) error {
 	if p.lane == s.live {
 		s.lastLive = now
 	}
+	s.b.budget.spend(size, now)
 	s.b.count.sent.Add(1)
 	s.b.count.bytes.Add(uint64(len(msg.Topic) + len(msg.Payload)))
 	ctx, cancel := context.WithTimeout(ctx, ackGiveUp)

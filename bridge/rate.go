@@ -39,6 +39,13 @@ type bucket struct {
 
 func newBucket(rate float64) bucket { return bucket{rate: rate, tokens: max(1, rate/4)} }
 
+// owe takes a token that need not be there: what follows waits for it.
+func (b *bucket) owe(now time.Time) {
+	if _, ok := b.take(now); !ok {
+		b.tokens--
+	}
+}
+
 // take takes a token; where there is none it says how long to wait for one.
 func (b *bucket) take(now time.Time) (wait time.Duration, ok bool) {
 	if b.rate == 0 {

@@ -18,6 +18,7 @@ type Cursor interface {
 	Next(lane buffer.Lane, after uint64, max, maxBytes int) ([]buffer.Entry, error)
 	Ack(ids ...uint64)
 	Requeue(ids ...uint64)
+	GiveUp(entries ...buffer.Entry)
 	Notify() <-chan struct{}
 	Stats() buffer.CursorStats
 }
@@ -63,6 +64,8 @@ type sender struct {
 	pause    time.Duration
 	acks     int
 	pressed  bool // the window holds something back
+	hold     bool // bulk waits, to save
+	looked   time.Time
 
 	mu      sync.Mutex // guards results alone
 	results []result
@@ -107,6 +110,7 @@ func (s *sender) run(ctx context.Context) error {
 	defer s.leave()
 	for {
 		s.collect()
+		s.save(time.Now())
 		if err := s.read(); err != nil {
 			return err
 		}
@@ -160,7 +164,7 @@ func (s *sender) lanes() []*lane {
 // stir makes the lanes look into the queue again.
 func (s *sender) stir() {
 	for _, l := range s.lanes() {
-		l.dry = false
+		l.dry, l.calm = false, false
 	}
 }
 
@@ -255,20 +259,33 @@ func (s *sender) read() error {
 	now := time.Now()
 	for _, l := range s.lanes() {
 		for !l.dry && l.wantsMore(s.window.size) {
-			entries, err := s.b.queue.Next(l.kind, 0, max(readAhead, 2*s.window.size), readBytes)
+			n, err := s.readLane(l, s.urgency(), now)
 			if err != nil {
-				return fmt.Errorf("read the queue: %w", err)
+				return err
 			}
-			if len(entries) == 0 {
-				l.dry = true
-				break
+			l.dry = n == 0
+		}
+		for !l.dry && !l.calm && len(l.ready[0]) < readAhead { // a full lane still looks for alarms
+			n, err := s.readLane(l, buffer.AlarmsOnly, now)
+			if err != nil {
+				return err
 			}
-			for _, e := range entries {
-				s.sort(l, e, now)
-			}
+			l.calm = n == 0
 		}
 	}
 	return nil
+}
+
+// readLane takes entries into a lane and says how many came.
+func (s *sender) readLane(l *lane, after uint64, now time.Time) (int, error) {
+	entries, err := s.b.queue.Next(l.kind, after, max(readAhead, 2*s.window.size), readBytes)
+	if err != nil {
+		return 0, fmt.Errorf("read the queue: %w", err)
+	}
+	for _, e := range entries {
+		s.sort(l, e, now)
+	}
+	return len(entries), nil
 }
 
 // sort gives an entry its route; what has expired or has no route is done.
@@ -282,6 +299,9 @@ func (s *sender) sort(l *lane, e buffer.Entry, now time.Time) {
 	if r == nil {
 		s.b.count.unrouted.Add(1)
 		s.b.queue.Ack(e.ID)
+		return
+	}
+	if s.thins(r, &e) {
 		return
 	}
 	l.add(r, topic, e, now)
@@ -303,7 +323,7 @@ func (s *sender) send(ctx context.Context) (wait time.Duration, err error) {
 		if p == nil {
 			return wait, nil
 		}
-		if pause, ok := s.bucket.take(now); !ok {
+		if pause := s.pace(p, now); pause > 0 {
 			return min(wait, pause), nil
 		}
 		p.lane.remove(p)
@@ -346,7 +366,7 @@ func (s *sender) pick(now time.Time) *parcel {
 			continue
 		}
 		for r := 1; r < len(l.ready); r++ {
-			if p := l.front(r, now); p != nil {
+			if p := l.front(r, now); p != nil && !s.held(p) {
 				return p
 			}
 		}

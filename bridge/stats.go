@@ -55,12 +55,15 @@ type Stats struct {
 	AckP50   time.Duration // of the last 512 acknowledgements
 	AckP99   time.Duration
 	Backlog  buffer.CursorStats
+	Budget   BudgetStats
+	Thinned  uint64 // values given up to stay within the month's budget
+	Carried  uint64 // bytes on the wire, both ways, since the start
 }
 
 // counters count; they are read by Stats at any time.
 type counters struct {
 	connects, sent, acked, bytes, refused, quarantined, expired, unrouted, whereErrors atomic.Uint64
-	commands, rejected, loops                                                          atomic.Uint64
+	commands, rejected, loops, thinned                                                 atomic.Uint64
 	window, inflight                                                                   atomic.Int64
 }
 
@@ -103,5 +106,6 @@ func (b *Bridge) Stats() Stats {
 	s.Echoes = b.echoes.total()
 	s.AckP50, s.AckP99 = b.latency.quantiles()
 	s.Backlog = b.queue.Stats()
+	s.Budget, s.Thinned, s.Carried = b.budget.stats(), c.thinned.Load(), b.meter.total()
 	return s
 }

@@ -20,6 +20,7 @@ func (c Config) Validate(bad conf.Bad) {
 	c.validateAddresses(bad)
 	c.validateLogin(bad)
 	c.validatePace(bad)
+	c.Budget.validate(bad.Under("budget"))
 	for i, r := range c.Route {
 		r.validate(bad.Under(fmt.Sprintf("route[%d]", i)))
 	}

@@ -2,6 +2,7 @@ package buffer
 
 import (
 	"sort"
+	"time"
 
 	"fieldgate/mqtt"
 )
@@ -15,6 +16,12 @@ const (
 	Backlog             // what was there at the last Mark
 	Strict              // both, the backlog first
 	lanes
+)
+
+// Values of Next's after that leave out whole priorities.
+const (
+	NoBulk     uint64 = 1<<64 - 2 // alarms and normal messages
+	AlarmsOnly uint64 = 1<<64 - 1
 )
 
 // Entry is a stored message on its way to an upstream.
@@ -48,6 +55,8 @@ type Cursor struct {
 	drops   [reasons]uint64
 	gaps    [reasons]gap
 	report  bool // gap records are wanted now
+
+	budgetTold time.Time // when a gap record of reasonBudget was made last
 	// uncertain: the counters may be too low (damage, acknowledgements that
 	// were forgotten), so zero does not prove that nothing is stored.
 	uncertain bool
@@ -137,13 +146,21 @@ func (c *Cursor) high(lane Lane, class int) uint64 {
 // stops early once they have maxBytes of topic and payload (one entry is
 // always handed out). The cursor remembers what it handed out: an entry comes
 // again only after Requeue or Mark. after leaves out the ids up to it within
-// its priority; pass 0 to leave out nothing. Reading does not remove.
+// its priority; pass 0 to leave out nothing, NoBulk or AlarmsOnly to leave out
+// what is less urgent. Reading does not remove.
 //
 // No entry means that the lane is empty for now; wait for Notify. The error
 // is ErrClosed; trouble with the disk is the writer's to repair.
 func (c *Cursor) Next(lane Lane, after uint64, max, maxBytes int) ([]Entry, error) {
+	last := classes
+	switch after {
+	case NoBulk:
+		last, after = 2, 0
+	case AlarmsOnly:
+		last, after = 1, 0
+	}
 	t := taker{c: c, lane: lane, after: after, max: max, maxBytes: maxBytes}
-	for class := range classes {
+	for class := range last {
 		for {
 			c.b.mu.Lock()
 			if c.b.closed {

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"fieldgate/buffer/clock"
 	"fieldgate/mqtt"
@@ -20,10 +21,18 @@ const (
 	reasonDisk                   // the disk took nothing and memory was full
 	reasonDamaged                // lost with a damaged database
 	reasonOperator               // dropped by hand
+	reasonBudget                 // thinned by the upstream's bridge, to stay within its budget
 	reasons
 )
 
-var reasonNames = [reasons]string{"full", "refused", "thinned", "age", "disk", "damaged", "operator"}
+var reasonNames = [reasons]string{"full", "refused", "thinned", "age", "disk", "damaged", "operator", "budget"}
+
+// firstReasons is how many reasons the first layout of the counters knew.
+const firstReasons = 7
+
+// budgetReport is how often what the budget has taken is reported: thinning
+// goes on for days, and each record costs what is to be saved.
+const budgetReport = time.Hour
 
 func (r reason) String() string { return reasonNames[r] }
 
@@ -86,7 +95,7 @@ type GapRecord struct {
 	Text     string `json:"text"`
 	Gateway  string `json:"gateway,omitempty"`
 	Upstream string `json:"upstream"`
-	Reason   string `json:"reason"` // full|refused|thinned|age|disk|damaged|operator
+	Reason   string `json:"reason"` // full|refused|thinned|age|disk|damaged|operator|budget
 	Count    uint64 `json:"count"`
 	First    GapID  `json:"first"`
 	Last     GapID  `json:"last"`
@@ -124,6 +133,39 @@ func (c *Cursor) missLocked(why reason, g gap) {
 	c.b.stats.dropped += g.count
 }
 
+// gapDueLocked reports whether something missing should be reported while the
+// upstream reads.
+func (c *Cursor) gapDueLocked(now time.Time) bool {
+	for why := range c.gaps {
+		if c.gaps[why].count > 0 && (reason(why) != reasonBudget || now.Sub(c.budgetTold) >= budgetReport) {
+			return true
+		}
+	}
+	return false
+}
+
+// GiveUp says that the upstream will not get these entries, which Next has
+// handed out: they are counted (reason "budget"), reported in a gap record
+// within the hour, and gone. Ids that are not handed out are passed over.
+func (c *Cursor) GiveUp(entries ...Entry) {
+	b := c.b
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for i := range entries {
+		e := &entries[i]
+		h, ok := c.out[e.ID]
+		if !ok {
+			continue
+		}
+		delete(c.out, e.ID)
+		c.dropLocked(reasonBudget, e.ID, &e.Message)
+		c.ackLocked(e.ID, h)
+	}
+	if b.cfg.Full == FullBlock {
+		b.roomLocked()
+	}
+}
+
 // restoreGapLocked takes a gap record back that was given up itself.
 func (c *Cursor) restoreGapLocked(g GapRecord) {
 	for why, name := range reasonNames {
@@ -149,6 +191,7 @@ func (b *Buffer) parseGap(m *mqtt.Message) (g GapRecord, ok bool) {
 // that want them now. Only the writer calls it, just before it grabs a batch:
 // so the counters without the gap and the record reach the disk together.
 func (b *Buffer) reportGapsLocked() {
+	now := time.Now()
 	for _, c := range b.cursors {
 		if c == nil || !c.report || c.retired {
 			continue
@@ -156,10 +199,13 @@ func (b *Buffer) reportGapsLocked() {
 		c.report = false
 		for why := range reasons {
 			g := c.gaps[why]
-			if g.count == 0 {
+			if g.count == 0 || why == reasonBudget && now.Sub(c.budgetTold) < budgetReport {
 				continue
 			}
 			c.gaps[why] = gap{}
+			if why == reasonBudget {
+				c.budgetTold = time.Now()
+			}
 			b.putLocked(&record{msg: b.gapMessage(c.name, why, g)}, 0, c.Bit())
 		}
 	}
@@ -193,5 +239,6 @@ func (r reason) explain() string {
 		"the oldest, because max_size was reached", "refused, because max_size was reached",
 		"every second of the oldest, because max_size was reached", "older than max_age",
 		"the disk took nothing and memory was full", "lost with a damaged database", "dropped by hand",
+		"thinned, to stay within the upstream's budget",
 	}[r]
 }

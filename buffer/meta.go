@@ -9,7 +9,7 @@ import (
 // metaVersion is the layout of what every commit writes: epoch, counters and
 // places of all upstreams. Start-up reads it, and so a fixed number of rows
 // however much is queued.
-const metaVersion = 1
+const metaVersion = 2
 
 // metaBeside is up to how many bytes the counters are written beside a
 // segment. There they cost no page of their own, which would double what a
@@ -128,7 +128,13 @@ func (b *Buffer) decodeMeta(row []byte) (m meta, err error) {
 		return m, err
 	}
 	r := wireReader{buf: body}
-	if v := r.byte(); v != metaVersion {
+	v := r.byte()
+	known := reasons
+	switch v {
+	case metaVersion:
+	case 1:
+		known = firstReasons
+	default:
 		return m, fmt.Errorf("%w (layout %d); use that version, or move the file away", errLayout, v)
 	}
 	m.clean = r.byte() == 1
@@ -137,7 +143,7 @@ func (b *Buffer) decodeMeta(row []byte) (m meta, err error) {
 		m.todo[class] = readSpans(&r)
 	}
 	for range r.count() {
-		c, err := b.readCursor(&r)
+		c, err := b.readCursor(&r, known)
 		if err != nil {
 			return m, err
 		}
@@ -146,7 +152,7 @@ func (b *Buffer) decodeMeta(row []byte) (m meta, err error) {
 	return m, r.err
 }
 
-func (b *Buffer) readCursor(r *wireReader) (*Cursor, error) {
+func (b *Buffer) readCursor(r *wireReader, known reason) (*Cursor, error) {
 	name := r.string()
 	bit, flags := int(r.byte()), r.byte()
 	if bit > 63 {
@@ -160,7 +166,7 @@ func (b *Buffer) readCursor(r *wireReader) (*Cursor, error) {
 		c.waiting[class] = c.stored[class]
 		c.acked[class] = readSpans(r)
 	}
-	for why := range reasons {
+	for why := range known {
 		c.drops[why] = r.uvarint()
 		c.gaps[why] = readGap(r)
 	}

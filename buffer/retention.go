@@ -259,9 +259,7 @@ func (w *writer) tick() {
 		c.trend.note(c.storedLocked(), dt)
 		if c.reading {
 			c.reading = false
-			for i := range c.gaps {
-				c.report = c.report || c.gaps[i].count > 0
-			}
+			c.report = c.report || c.gapDueLocked(now)
 			b.dirty = b.dirty || c.report
 		}
 	}

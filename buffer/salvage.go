@@ -157,7 +157,7 @@ func (s *salvager) file(name string) error {
 func (s *salvager) findCounters(pages *pageFile, f *finds) error {
 	return s.scan(pages, func(_ int64, cols [][]byte) error {
 		for _, col := range cols {
-			if len(col) < 8 || col[0] != metaVersion {
+			if len(col) < 8 || (col[0] != metaVersion && col[0] != 1) {
 				continue
 			}
 			if m, err := s.b.decodeMeta(col); err == nil && (!f.known || m.serial > f.meta.serial) {

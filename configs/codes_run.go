@@ -81,6 +81,7 @@ var upstreamCodes = []codeText{
 	{"E0820", "unknown type", "types are sample, status, event, command-result and message."},
 	{"E0821", "from of a command", "A command names the remote topics that may come down, as a filter."},
 	{"E0822", "to of a command", "to is the local topic that the command goes to; {1} and {2} are the + levels of from."},
+	{"E0823", "budget", "budget.rate is in bytes, \"16KiB/s\"; budget.month is a size, \"500MB\"; budget.day is 1 to 28."},
 	{"E0851", "retained command", "A retained message from an upstream is never a command."},
 	{"E0852", "command too old", "The command is older than max_age. It was not executed."},
 	{"E0853", "age unknown", "Our clock is not set, so the age of the command cannot be told. It was not executed."},
@@ -90,6 +91,7 @@ var upstreamCodes = []codeText{
 	{"E0861", "message put aside", "The upstream refuses a message every time. It was put aside, so that the others can go on."},
 	{"E0862", "too many echoes", "More came back from the upstream than goes up. Commands pause for a while."},
 	{"E0863", "subscription refused", "The upstream refuses the subscription to a command's topics; look at its access rules."},
+	{"W0864", "the month's budget is being overspent", "More went over the link than the month's share by today. Bulk messages wait; if that is not enough, values of normal priority are thinned, counted and reported. Alarms pass."},
 }
 
 // webCodes are about the page and the metrics.

@@ -112,6 +112,13 @@ func (e emitter) links(links []Link) {
 		e.counter("upstream_connects_total", "Connections made.", l.Connects, "upstream", l.Name)
 		e.counter("upstream_messages_total", "Messages acknowledged by the upstream.", l.Acked, "upstream", l.Name)
 		e.counter("upstream_bytes_total", "Payload bytes sent.", l.BytesOut, "upstream", l.Name)
+		e.counter("upstream_carried_bytes_total", "Bytes on the wire, both ways, with headers.", l.Carried, "upstream", l.Name)
+		if b := l.Budget; b != nil {
+			e.gauge("upstream_month_limit_bytes", "What the link may carry in a month.", float64(b.Month), "upstream", l.Name)
+			e.gauge("upstream_month_used_bytes", "Of this month.", float64(b.Used), "upstream", l.Name)
+			e.gauge("upstream_month_projected_bytes", "At the month's end, if it goes on like this.", float64(b.Projected), "upstream", l.Name)
+			e.counter("upstream_thinned_total", "Values given up to stay within the budget.", b.Thinned, "upstream", l.Name)
+		}
 		e.gauge("upstream_ack_duration_seconds", "Publish to acknowledgement by quantile.", l.AckP50ms/1000, "upstream", l.Name, "quantile", "0.5")
 		e.gauge("upstream_ack_duration_seconds", "Publish to acknowledgement by quantile.", l.AckP99ms/1000, "upstream", l.Name, "quantile", "0.99")
 		q := l.Queue

@@ -114,7 +114,20 @@ type Link struct {
 	BytesOut uint64     `json:"bytes_out"`
 	AckP50ms float64    `json:"ack_p50_ms"`
 	AckP99ms float64    `json:"ack_p99_ms"`
+	Carried  uint64     `json:"carried_bytes"` // on the wire, both ways, with headers
+	Budget   *Budget    `json:"budget,omitempty"`
 	Queue    Queue      `json:"queue"`
+}
+
+// Budget is what the link may carry in a month.
+type Budget struct {
+	Month     uint64     `json:"month_bytes"`
+	Used      uint64     `json:"used_bytes"`
+	Projected uint64     `json:"projected_bytes"` // at its end, if it goes on like this
+	Ends      *time.Time `json:"ends,omitempty"`
+	Saving    string     `json:"saving"` // none, bulk, thin
+	KeepOneOf int        `json:"keep_one_of"`
+	Thinned   uint64     `json:"thinned"` // values given up since the start
 }
 
 // Queue is what waits for an upstream.

@@ -61,7 +61,7 @@ func (g *gateway) makeLinks(file *configs.File) error {
 		}
 		b, err := bridge.New(u, bridge.Options{
 			Gateway: file.Gateway.ID, Base: g.base, Buffer: g.buffer, Cursor: cursor, Broker: g.broker, Log: g.log,
-			AsIs: asIs, Build: buildTime(), Floor: g.trust.Floor, Quarantine: quarantine,
+			AsIs: asIs, Build: buildTime(), Floor: g.trust.Floor, Settings: g.buffer, Quarantine: quarantine,
 		})
 		if err != nil {
 			return fmt.Errorf("upstream %s: %w", u.Name, err)

@@ -125,9 +125,22 @@ func webLink(l bridge.Stats) web.Link {
 	return web.Link{
 		Name: l.Name, URL: l.URL, State: state, Reason: l.Reason, Hint: l.Hint, Since: moment(l.Since), NextTry: moment(l.NextTry),
 		Connects: l.Connects, Sent: l.Sent, Acked: l.Acked, BytesOut: l.Bytes, AckP50ms: millis(l.AckP50), AckP99ms: millis(l.AckP99),
-		Queue: webQueue(l.Backlog),
+		Carried: l.Carried, Budget: webBudget(l), Queue: webQueue(l.Backlog),
 	}
 }
+
+func webBudget(l bridge.Stats) *web.Budget {
+	b := l.Budget
+	if b.Month == 0 {
+		return nil
+	}
+	return &web.Budget{
+		Month: b.Month, Used: b.Used, Projected: b.Projected, Ends: moment(b.Ends), Saving: savings[b.Saving], KeepOneOf: b.KeepOneOf, Thinned: l.Thinned,
+	}
+}
+
+// savings are the words for bridge.Saving.
+var savings = map[bridge.Saving]string{bridge.SavingNone: "none", bridge.SavingBulk: "bulk", bridge.SavingThin: "thin"}
 
 func webQueue(c buffer.CursorStats) web.Queue {
 	return web.Queue{
@@ -173,6 +186,11 @@ func findProblems(s *web.Status) []web.Problem {
 	for _, l := range s.Upstream {
 		if l.State != bridge.StateOnline && l.State != "disabled" {
 			add("W0812", "upstream "+l.Name, cmp.Or(l.Hint, "fieldgate upstream test "+l.Name), "%s%s", cmp.Or(l.Reason, l.State), sinceText(l.Since))
+		}
+	}
+	for _, l := range s.Upstream {
+		if b := l.Budget; b != nil && b.Saving != "none" {
+			add(bridge.CodeBudget, "upstream "+l.Name, "send less (batch, compress, where), or raise budget.month", "%s", budgetText(*b))
 		}
 	}
 	if strings.HasPrefix(s.Store.State, "degraded") {

@@ -59,6 +59,13 @@ func (a *app) printStatus(w io.Writer, s *web.Status) {
 	for i, l := range s.Upstream {
 		fmt.Fprintf(w, "  %-10s%s\n", head("Upstream", i), a.linkLine(w, l))
 	}
+	budgets := 0
+	for _, l := range s.Upstream {
+		if l.Budget != nil {
+			fmt.Fprintf(w, "  %-10s%-10s %s\n", head("Budget", budgets), l.Name, budgetText(*l.Budget))
+			budgets++
+		}
+	}
 	for i, l := range s.Upstream {
 		fmt.Fprintf(w, "  %-10s%-10s %s\n", head("Buffer", i), l.Name, queueLine(l.Queue))
 	}
@@ -131,6 +138,18 @@ func (a *app) linkLine(w io.Writer, l web.Link) string {
 	}
 	if l.NextTry != nil {
 		text += "   next try in " + age(max(time.Until(*l.NextTry), 0))
+	}
+	return text
+}
+
+// budgetText is the month's budget in a line.
+func budgetText(b web.Budget) string {
+	text := fmt.Sprintf("%.1f of %.1f MB used this month, %.1f by its end at this rate", float64(b.Used)/1e6, float64(b.Month)/1e6, float64(b.Projected)/1e6)
+	switch b.Saving {
+	case "bulk":
+		text += ": bulk waits"
+	case "thin":
+		text += fmt.Sprintf(": bulk waits, 1 of %d values of normal priority goes up", b.KeepOneOf)
 	}
 	return text
 }

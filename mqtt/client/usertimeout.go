@@ -1,7 +1,6 @@
 package client
 
 import (
-	"crypto/tls"
 	"net"
 	"time"
 
@@ -16,8 +15,12 @@ const deadAfter = 30 * time.Second
 // setUserTimeout sets TCP_USER_TIMEOUT (tcp(7)) on a TCP connection. It does
 // its best: the keep-alive of MQTT finds a dead peer too, later.
 func setUserTimeout(nc net.Conn) {
-	if t, ok := nc.(*tls.Conn); ok {
-		nc = t.NetConn()
+	for {
+		outer, ok := nc.(interface{ NetConn() net.Conn }) // TLS, or one that counts
+		if !ok {
+			break
+		}
+		nc = outer.NetConn()
 	}
 	tcp, ok := nc.(*net.TCPConn)
 	if !ok {
