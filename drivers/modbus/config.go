@@ -171,7 +171,7 @@ func (b *Bus) Line(log *slog.Logger) wire.Config {
 		Name: b.Name, Port: b.Port, Baud: b.Baud, Mode: mode, Echo: echo, Log: log,
 		Timeout: b.Timeout.Or(DefaultTimeout), FrameGap: b.FrameGap.Std(), Gap: b.Gap.Std(),
 		UnitSwitchPause: b.UnitSwitchPause.Std(), LateGuard: b.LateGuard.Std(), ConnectDelay: b.ConnectDelay.Std(),
-		IdleClose: b.IdleClose.Std(), IgnoreTID: b.IgnoreTID, IgnoreUnit: b.IgnoreUnit, Retries: DefaultRetries,
+		IdleClose: b.IdleClose.Std(), IgnoreTID: b.IgnoreTID, IgnoreUnit: b.IgnoreUnit, Retries: DefaultRetries, MaxInFlight: b.MaxInFlight,
 	}
 	if b.Retries != nil {
 		c.Retries = *b.Retries

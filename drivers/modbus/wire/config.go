@@ -128,6 +128,10 @@ type Config struct {
 	ReconnectMin    time.Duration // default 0.5 s, doubled at each failure
 	ReconnectMax    time.Duration // default 30 s, 2 s for a serial port
 
+	// MaxInFlight is how many requests Stream keeps under way on a Modbus TCP
+	// connection, 1 to 8; default 1.
+	MaxInFlight int
+
 	IgnoreTID  bool // TCP gateways that do not return the transaction number
 	IgnoreUnit bool // TCP devices that answer as unit 0 or 255
 	Retries    int  // repeats of a read that failed; 0: none. Writes are not repeated
@@ -164,6 +168,7 @@ func (c Config) withDefaults() Config {
 		}
 	}
 	def(&c.FrameGap, c.silence())
+	c.MaxInFlight = min(max(c.MaxInFlight, 1), maxInFlight)
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}

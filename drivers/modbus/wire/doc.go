@@ -22,6 +22,12 @@
 //   - A write is never repeated, unless the caller says that it may be.
 //
 // On Modbus TCP the transaction number does all this, in the clear or over TLS.
+// There Stream may keep several requests under way (Config.MaxInFlight). Each
+// answer finds its request by its number and is compared with it; a device that
+// loses, repeats or mixes up what it is asked in company is asked one by one
+// from then on. One that puts the content of another answer of the same length
+// under the right number cannot be found out: MaxInFlight is for devices that
+// are known to take several.
 //
 // RTU frames in UDP datagrams keep the same habits, and each request leaves
 // from a port of its own: what the network delivers late or twice arrives at a
@@ -29,7 +35,7 @@
 // doubles a request, in front of a serial server that answers whoever asked
 // last. It makes two answers, and nothing in the second tells that it is one.
 //
-// Frames and PDUs are packed by github.com/goburrow/modbus; its transports
+// RTU and ASCII frames are packed by github.com/goburrow/modbus; its transports
 // are not used (they sleep before reading, mix up late answers, and never
 // reconnect). Line.Client lends its client our transport.
 package wire

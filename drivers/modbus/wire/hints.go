@@ -39,6 +39,9 @@ func (c *counters) hints(cfg Config, s Stats) []string {
 	if s.Latency > 2 && cfg.Baud > 19200 {
 		say("the adapter holds bytes back for up to %d ms: set its latency timer to 1", s.Latency)
 	}
+	if c.alone != "" {
+		say("with several requests under way %s: they go one after another now; set max_in_flight to 1", c.alone)
+	}
 	if s.Misfits > 0 {
 		say("%d answers did not fit their requests: another master on the line, or a device off the standard", s.Misfits)
 	}

@@ -26,27 +26,28 @@ type Line struct {
 	idle *time.Timer
 
 	// held
-	framer  framer        // nil on TCP
-	tx      []byte        // of Modbus TCP, used again and again
-	number  uint16        // of the last transaction
-	usual   time.Duration // TCP: how long an answer takes of late; 0: unknown
-	out     outcome       // of the exchange under way
-	conn    Conn
-	eye     *eye      // on conn; nil: it has no descriptor to look at
-	alarm   *alarm    // for silences; nil: none
-	slot    *place    // of a line whose device dials in
-	heard   time.Time // when that device sent anything last
-	link    link
-	rx      []byte // received and not used; on TCP it lives from request to request
-	chunk   [512]byte
-	active  time.Time // when the last character was, or will have been, on the line
-	unit    byte      // of the last request
-	dirty   bool      // something may still come: quarantine before the next request
-	dirtyAt time.Time
-	echo    echoState
-	pending pending
-	deaf    int  // TCP: time-outs in a row
-	ticking bool // idle has been set
+	framer   framer        // nil on TCP
+	tx       []byte        // of Modbus TCP, used again and again
+	number   uint16        // of the last transaction
+	usual    time.Duration // TCP: how long an answer takes of late; 0: unknown
+	out      outcome       // of the exchange under way
+	conn     Conn
+	eye      *eye      // on conn; nil: it has no descriptor to look at
+	alarm    *alarm    // for silences; nil: none
+	slot     *place    // of a line whose device dials in
+	heard    time.Time // when that device sent anything last
+	link     link
+	inFlight window // of Stream
+	rx       []byte // received and not used; on TCP it lives from request to request
+	chunk    [512]byte
+	active   time.Time // when the last character was, or will have been, on the line
+	unit     byte      // of the last request
+	dirty    bool      // something may still come: quarantine before the next request
+	dirtyAt  time.Time
+	echo     echoState
+	pending  pending
+	deaf     int  // TCP: time-outs in a row
+	ticking  bool // idle has been set
 }
 
 // New makes a line and touches no hardware.

@@ -79,6 +79,13 @@ func (q *queue) tryAcquire() bool {
 	return true
 }
 
+// wanted reports that somebody waits for the line.
+func (q *queue) wanted() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.writes)+len(q.reads) > 0
+}
+
 // leave reports whether turn was still waiting.
 func (q *queue) leave(turn chan struct{}) bool {
 	q.mu.Lock()

@@ -32,6 +32,7 @@ type Stats struct {
 	Reconnects         uint64
 	BytesIn, BytesOut  uint64
 	Busy               time.Duration // time with a request outstanding
+	InFlight           int           // requests that may be under way at once
 	Latency            int           // the adapter's latency timer in ms, 0: none
 	Units              []UnitStats   // by unit
 	Hints              []string      // what to do about it, in plain words
@@ -53,6 +54,7 @@ type counters struct {
 	s     Stats
 	units map[byte]*unitCounters
 	late_ lateJudge
+	alone string // why requests go one after another though several may; "": they do not
 	noise uint64 // failures that brought only 00 and FF
 }
 
@@ -171,6 +173,19 @@ func (c *counters) late(age time.Duration, known bool) {
 	}
 }
 
+// narrow notes that a device cannot take several requests at once.
+func (c *counters) narrow(why string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.alone = why
+}
+
+func (c *counters) narrowed() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.alone
+}
+
 func (c *counters) opened(again bool, latency int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -208,6 +223,9 @@ func (l *Line) Stats() Stats {
 	defer c.mu.Unlock()
 	s := c.s
 	s.Name, s.Kind, s.Target = l.cfg.Name, l.cfg.Kind.String(), l.cfg.Target()
+	if s.InFlight = l.cfg.MaxInFlight; c.alone != "" {
+		s.InFlight = 1
+	}
 	s.Exceptions = maps.Clone(c.s.Exceptions)
 	for _, u := range c.units {
 		one := u.UnitStats

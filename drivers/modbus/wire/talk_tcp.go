@@ -82,6 +82,9 @@ func (l *Line) drop(n int) { l.rx = append(l.rx[:0], l.rx[n:]...) }
 // receiveTCP waits for the answer with the given number.
 func (l *Line) receiveTCP(ctx context.Context, req Request, number uint16, o *outcome) error {
 	err := l.waitTCP(ctx, req, number, o)
+	if err != nil {
+		l.inFlight.owe(number)
+	}
 	l.active = o.end
 	return err
 }

@@ -1,0 +1,74 @@
+package wire
+
+import "slices"
+
+const (
+	maxInFlight = 8    // requests under way on one connection
+	maxStrikes  = 2    // signs that a device cannot take several, until it is believed
+	forgiven    = 1000 // answers in company that outweigh the signs before
+	remembered  = 32   // numbers of answered, and of given up requests
+)
+
+// window is what is known about several requests under way on one line.
+type window struct {
+	strikes  int
+	good     int // answers since the last strike
+	settled  []uint16
+	owed     []uint16
+	settledN int
+}
+
+// pipelines reports whether several requests may be under way.
+func (l *Line) pipelines() bool {
+	c := l.cfg
+	if c.Kind != TCP || c.MaxInFlight < 2 || c.IgnoreTID || c.FrameGap+c.Gap+c.UnitSwitchPause > 0 {
+		return false
+	}
+	return l.stats.narrowed() == ""
+}
+
+// answered remembers a number, to know its answer should it come again.
+func (w *window) answered(number uint16) {
+	if w.good++; w.good >= forgiven {
+		w.strikes = 0
+	}
+	if len(w.settled) < remembered {
+		w.settled = append(w.settled, number)
+		return
+	}
+	w.settled[w.settledN%remembered] = number
+	w.settledN++
+}
+
+// owe remembers a request that was given up: its answer may come late.
+func (w *window) owe(number uint16) {
+	if len(w.owed) == remembered {
+		w.owed = w.owed[1:]
+	}
+	w.owed = append(w.owed, number)
+}
+
+// strange counts an answer that nobody waits for, and asks what it means.
+func (l *Line) strange(number uint16) {
+	l.stats.late(0, false)
+	w := &l.inFlight
+	switch i := slices.Index(w.owed, number); {
+	case i >= 0:
+		w.owed = slices.Delete(w.owed, i, i+1)
+	case slices.Contains(w.settled, number):
+		l.strike("it answers twice")
+	default:
+		l.strike("its answers have numbers of no request (ignore_tid = true, if they are always the same)")
+	}
+}
+
+// strike is a sign that the device cannot take several requests at once.
+func (l *Line) strike(why string) {
+	w := &l.inFlight
+	w.good = 0
+	if w.strikes++; w.strikes < maxStrikes || l.stats.narrowed() != "" {
+		return
+	}
+	l.stats.narrow(why)
+	l.cfg.Log.Warn("requests go one after another from now on", "bus", l.cfg.Name, "target", l.cfg.Target(), "why", why)
+}
