@@ -38,7 +38,8 @@ type File struct {
 	Web      web.Config      `toml:"web"`
 	Metrics  web.Metrics     `toml:"metrics"`
 
-	root *value // what the files held, for Show; nil for a File made in Go
+	root  *value // what the files held, for Show; nil for a File made in Go, and after Forget
+	print string // the fingerprint, after Forget
 }
 
 // Log is the [log] section.
@@ -84,7 +85,17 @@ func hostname() string {
 // Fingerprint tells configurations apart: 12 hex digits over what Show writes,
 // in which secrets are hidden.
 func (f *File) Fingerprint() string {
+	if f.print != "" {
+		return f.print
+	}
 	sum := sha256.New()
 	_ = f.Show(sum) // a hash takes every write
 	return hex.EncodeToString(sum.Sum(nil))[:12]
+}
+
+// Forget gives up what only Show needs, the text of the files and its tree: a
+// large part of what the configuration of a large plant takes. Fingerprint stays.
+func (f *File) Forget() {
+	f.print = f.Fingerprint()
+	f.root = nil
 }

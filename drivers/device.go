@@ -33,6 +33,8 @@ type deviceState struct {
 	since     clock.Stamp
 	lastOK    clock.Stamp
 	errors    map[string]uint64 // bad samples by reason, bounded by maxReasons
+	touched   bool              // it is in Supervisor.touched
+	gone      bool              // its driver was removed
 }
 
 // maxReasons bounds the reasons counted per device: exceptions carry a code.
@@ -75,6 +77,14 @@ func (d *deviceState) saw(s Sample) {
 	}
 }
 
+// touchLocked has publishChangedDevices look at a device.
+func (s *Supervisor) touchLocked(d *deviceState) {
+	if !d.touched {
+		d.touched = true
+		s.touched = append(s.touched, d)
+	}
+}
+
 func (d *deviceState) enter(state string) {
 	if d.state != state {
 		d.state, d.since = state, clock.Now()
@@ -104,15 +114,18 @@ func (s *Supervisor) publishStates() {
 }
 
 // publishChangedDevices publishes status and info of devices whose state
-// changed, and an event where one went or came back.
+// changed, and an event where one went or came back. Only those that saw
+// something since the last call are looked at.
 func (s *Supervisor) publishChangedDevices() {
 	s.mu.Lock()
 	var msgs []mqtt.Message
 	var events []Event
-	for name, d := range s.devices {
-		if d.state == d.published || d.state == DeviceUnknown {
+	for _, d := range s.touched {
+		d.touched = false
+		if d.state == d.published || d.state == DeviceUnknown || d.gone {
 			continue
 		}
+		name := d.info.Name
 		switch {
 		case d.state == DeviceOffline:
 			events = append(events, Event{Code: CodeDeviceOffline, Level: "warn", Device: name, Text: name + " is offline: " + d.reason})
@@ -122,6 +135,7 @@ func (s *Supervisor) publishChangedDevices() {
 		d.published = d.state
 		msgs = append(msgs, s.statusMessage(s.deviceTopic(name, "status"), []byte(d.state)), s.infoLocked(d))
 	}
+	s.touched = s.touched[:0]
 	s.mu.Unlock()
 	if len(msgs) > 0 {
 		s.send(msgs...)

@@ -57,7 +57,7 @@ func (m *Mapping) groups(readings []Reading) []mqtt.Message {
 		if err != nil {
 			continue // NewMapping has tried the template
 		}
-		msg := m.message(topic, g.device, g.items...)
+		msg := m.message(topic, origin(g.device), g.items...)
 		msg.Sample = &mqtt.Sample{Device: g.device, Time: g.samples[0].Time, Group: g.samples}
 		out = append(out, msg)
 	}

@@ -25,6 +25,7 @@ type Reading struct {
 	Tag
 	Sample
 	Topic    string
+	Origin   string      // who the message is from: "device:" and its name
 	Last     Value       // the last good value, where the sample is bad
 	LastTime clock.Stamp // and its time
 }
@@ -77,32 +78,43 @@ func (m *Mapping) Messages(readings []Reading) []mqtt.Message {
 	for i := range readings {
 		r := &readings[i]
 		item := encode.Item{Topic: r.Topic, Sample: sampleOf(r)}
-		msg := m.message(r.Topic, r.Sample.Device, item)
+		msg := m.message(r.Topic, r.origin(), item)
 		msg.Sample = item.Sample
 		out = append(out, msg)
 	}
 	return out
 }
 
-func (m *Mapping) message(topic, device string, items ...encode.Item) mqtt.Message {
+// origin is made where nobody has done it.
+func (r *Reading) origin() string {
+	if r.Origin != "" {
+		return r.Origin
+	}
+	return origin(r.Sample.Device)
+}
+
+func origin(device string) string { return "device:" + device }
+
+func (m *Mapping) message(topic, origin string, items ...encode.Item) mqtt.Message {
 	p, err := m.encoder.Encode(items...)
 	if err != nil { // a template that fails on this value
 		p = encode.Payload{Body: []byte("null"), ContentType: encode.TypeJSON, Text: true}
 	}
 	return mqtt.Message{
 		Topic: topic, Payload: p.Body, QoS: mqtt.QoS(m.publish.QoS), Retain: m.retain,
-		Kind: mqtt.KindSample, Origin: "device:" + device, Stamp: clock.Now(), Props: p.Properties(),
+		Kind: mqtt.KindSample, Origin: origin, Stamp: clock.Now(), Props: p.Properties(),
 	}
 }
 
 // sampleOf is the reading as encoders and the bridge want it.
 func sampleOf(r *Reading) *mqtt.Sample {
+	var number [32]byte // most values fit
 	s := &mqtt.Sample{
-		Device: r.Sample.Device, Tag: r.Sample.Tag, Unit: r.Unit, Value: string(r.Value.AppendJSON(nil)),
+		Device: r.Sample.Device, Tag: r.Sample.Tag, Unit: r.Unit, Value: string(r.Value.AppendJSON(number[:0])),
 		Quality: r.Quality.String(), Reason: r.Reason, Time: r.Time,
 	}
 	if r.Quality == Bad && !r.Last.IsNull() {
-		s.Last, s.LastTime = string(r.Last.AppendJSON(nil)), r.LastTime
+		s.Last, s.LastTime = string(r.Last.AppendJSON(number[:0])), r.LastTime
 	}
 	return s
 }

@@ -13,7 +13,7 @@ import (
 func (s *Supervisor) report(samples []Sample) {
 	s.order.Lock()
 	defer s.order.Unlock()
-	var readings []Reading
+	readings := s.readings[:0]
 	s.mu.Lock()
 	for _, sample := range samples {
 		t := s.tags[tagKey{sample.Device, sample.Tag}]
@@ -30,10 +30,13 @@ func (s *Supervisor) report(samples []Sample) {
 		}
 		if t.device != nil {
 			t.device.saw(sample)
+			s.touchLocked(t.device)
 		}
 	}
 	s.mu.Unlock()
 	s.sendReadings(readings)
+	clear(readings)
+	s.readings = readings
 	s.publishChangedDevices()
 }
 
@@ -44,7 +47,7 @@ func (s *Supervisor) takeLocked(t *tagState, sample Sample) (Reading, bool) {
 	}
 	t.sample = sample
 	worth := t.change.wants(sample)
-	r := Reading{Tag: t.tag, Sample: sample, Topic: t.topic}
+	r := Reading{Tag: t.tag, Sample: sample, Topic: t.topic, Origin: t.origin}
 	if sample.Quality != Bad {
 		t.good = sample
 	} else {
@@ -141,6 +144,7 @@ func (s *Supervisor) staleLocked(t *tagState, now clock.Stamp) (Reading, bool) {
 	r, worth := s.takeLocked(t, sample)
 	if t.device != nil {
 		t.device.saw(sample)
+		s.touchLocked(t.device)
 	}
 	return r, worth
 }

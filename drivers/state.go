@@ -35,6 +35,7 @@ func (t TagState) Age() (age time.Duration, ok bool) {
 type tagState struct {
 	tag     Tag
 	topic   string
+	origin  string
 	entry   *entry
 	device  *deviceState
 	since   clock.Stamp // when its driver was started
@@ -65,7 +66,7 @@ func (s *Supervisor) newTagsLocked(tags []Tag) ([]*tagState, error) {
 		}
 		seen[topic] = true
 		states = append(states, &tagState{
-			tag: tag, topic: topic, change: change{rule: s.rule(tag.Publish)},
+			tag: tag, topic: topic, origin: origin(tag.Device), change: change{rule: s.rule(tag.Publish)},
 			sample: Sample{Device: tag.Device, Tag: tag.Name, Quality: Bad, Reason: ReasonNotRead},
 		})
 	}

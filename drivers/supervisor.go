@@ -62,13 +62,15 @@ type Supervisor struct {
 	mapping *Mapping
 	outbox  *outbox
 
-	order sync.Mutex
+	order    sync.Mutex
+	readings []Reading // of report, which holds order: its place in memory
 
 	mu      sync.Mutex
 	entries map[string]*entry    // by driver name
 	tags    map[tagKey]*tagState //
 	topics  map[string]*tagState // by value topic
 	devices map[string]*deviceState
+	touched []*deviceState      // that saw a sample since publishChangedDevices
 	left    map[string][]string // by driver that is away: its retained topics
 	running context.Context     // nil before Run and after it
 	ran     bool                // Run was called
@@ -160,6 +162,7 @@ func (s *Supervisor) add(d Driver, devices []DeviceInfo) (orphans []string, err 
 	}
 	for _, dev := range devices {
 		s.devices[dev.Name] = newDeviceState(dev)
+		s.touchLocked(s.devices[dev.Name]) // a disabled one sees no samples
 		e.devices = append(e.devices, dev.Name)
 	}
 	for _, t := range states {
@@ -180,6 +183,9 @@ func (s *Supervisor) add(d Driver, devices []DeviceInfo) (orphans []string, err 
 
 // orphansLocked takes what a driver has left and is nobody's now.
 func (s *Supervisor) orphansLocked(driver string) (topics []string) {
+	if len(s.left[driver]) == 0 {
+		return nil
+	}
 	owned := map[string]bool{}
 	for device := range s.devices {
 		owned[s.deviceTopic(device, "status")], owned[s.deviceTopic(device, "info")] = true, true
@@ -225,6 +231,7 @@ func (s *Supervisor) Remove(name string, forget bool) error {
 		topics = append(topics, t.topic)
 	}
 	for _, dev := range e.devices {
+		s.devices[dev].gone = true
 		delete(s.devices, dev)
 		topics = append(topics, s.deviceTopic(dev, "status"), s.deviceTopic(dev, "info"))
 	}

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"fieldgate/cmd/fieldgate/internal/bench"
 	"fieldgate/configs"
 	"fieldgate/drivers"
 	"fieldgate/web"
@@ -102,6 +103,7 @@ func (c *control) close() {
 func (c *control) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /status", answer(func(*http.Request) (any, error) { return c.g.Status(), nil }))
+	mux.HandleFunc("GET /memory", answer(func(*http.Request) (any, error) { return bench.ReadHeap(), nil }))
 	mux.HandleFunc("GET /tags", answer(c.tags))
 	mux.HandleFunc("POST /owner", answer(c.owner))
 	mux.HandleFunc("POST /read", answer(c.read))

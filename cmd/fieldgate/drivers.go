@@ -43,7 +43,7 @@ func setups(file *configs.File) map[string]busSetup {
 // openDrivers makes the supervisor and every driver; no line is opened.
 func (g *gateway) openDrivers() (err error) {
 	g.super, err = drivers.NewSupervisor(drivers.Options{
-		Broker: g.broker, Gateway: g.file.Gateway, Publish: g.file.Publish, Log: g.log, Synced: g.synced,
+		Broker: g.broker, Gateway: g.file.Gateway, Publish: g.file.Publish, Log: g.log,
 	})
 	if err != nil {
 		return err

@@ -71,6 +71,7 @@ func openGateway(file *configs.File, o gatewayOptions) (*gateway, error) {
 		g.close()
 		return nil, err
 	}
+	file.Forget()
 	return g, nil
 }
 

@@ -130,6 +130,7 @@ func (g *gateway) reload(file *configs.File) error {
 		return err
 	}
 	err := errors.Join(g.reloadDrivers(file), g.reloadLinks(file))
+	file.Forget()
 	g.mu.Lock()
 	g.file = file
 	g.mu.Unlock()

@@ -12,7 +12,9 @@ import (
 // as {"gateway":…,"epoch":…,"seq":…,"samples":[{"device":…,"tag":…,"value":…}]}.
 func (e *Encoder) json(items []Item) ([]byte, error) {
 	if !e.many(items) {
-		return append(e.appendSample([]byte{'{'}, items[0].Sample), '}'), nil
+		dst := make([]byte, 1, 80) // most fit
+		dst[0] = '{'
+		return append(e.appendSample(dst, items[0].Sample), '}'), nil
 	}
 	dst := make([]byte, 0, 128+96*len(items))
 	dst = e.appendNumbers(append(dst, '{'), items)

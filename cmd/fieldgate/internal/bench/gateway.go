@@ -70,18 +70,8 @@ func Gateway(ctx context.Context, o GatewayOptions) (GatewayResult, error) {
 	if err != nil {
 		return res, err
 	}
-	sim, err := r.file("sim.toml", p.simulation())
-	if err != nil {
+	if _, err := r.startSim(ctx, p); err != nil {
 		return res, err
-	}
-	child, err := r.add(startSelf("sim", sim))
-	if err != nil {
-		return res, err
-	}
-	for _, a := range p.addresses {
-		if err := child.ready(ctx, a); err != nil {
-			return res, err
-		}
 	}
 	o.Progress("memory and processor time")
 	if err := watchIdle(ctx, r, p, o, &res); err != nil {

@@ -2,6 +2,8 @@ package bench
 
 import (
 	"fmt"
+	"math/rand/v2"
+	"net"
 	"strings"
 )
 
@@ -11,15 +13,23 @@ type plant struct {
 	addresses     []string // of the devices, Modbus TCP
 }
 
+// The ports of devices are below those that connections get (Linux: 32768 on),
+// so that nobody's connection sits on the port of a device that starts later.
+const lowestPort, highestPort = 10000, 32000
+
 // newPlant gives each device a free port.
 func newPlant(devices, tags int) (plant, error) {
 	p := plant{devices: devices, tags: tags}
-	for range devices {
-		a, err := freeAddress()
-		if err != nil {
-			return p, err
+	for port := lowestPort + rand.IntN(10000); len(p.addresses) < devices; port++ {
+		if port > highestPort {
+			return p, fmt.Errorf("only %d ports are free", len(p.addresses))
 		}
-		p.addresses = append(p.addresses, a)
+		ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err != nil {
+			continue // taken
+		}
+		p.addresses = append(p.addresses, ln.Addr().String())
+		ln.Close()
 	}
 	return p, nil
 }
