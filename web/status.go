@@ -55,6 +55,9 @@ type Device struct {
 	P50ms    float64    `json:"p50_ms"`
 	P95ms    float64    `json:"p95_ms"`
 	MaxMs    float64    `json:"max_ms"`
+
+	DelayP50ms float64 `json:"delay_p50_ms"` // of polls, behind their slots
+	DelayP99ms float64 `json:"delay_p99_ms"`
 }
 
 // Bus is one wire.

@@ -114,6 +114,7 @@ func webDevice(bus string, d drivers.DeviceStats) web.Device {
 		Name: d.Device, Bus: bus, Unit: d.Unit, State: d.State, Reason: d.Reason, Since: moment(d.Since), LastOK: moment(d.LastOK),
 		NextTry: moment(d.NextTry), Polls: d.Polls, Failures: d.Failures, Overruns: d.Overruns, Writes: d.Writes,
 		P50ms: millis(d.P50), P95ms: millis(d.P95), MaxMs: millis(d.Max),
+		DelayP50ms: millis(d.DelayP50), DelayP99ms: millis(d.DelayP99),
 	}
 }
 

@@ -14,6 +14,10 @@ const (
 //	whole ── refused, but was read before: halves now ──▶ whole again at the next run,
 //	                                      third time ───▶ split for good, remembered
 //
+// Some devices answer nothing where others refuse. So a block that was never read
+// whole is split as well when it was lost several times while the unit answered
+// other requests.
+//
 // A block that was read before may be refused because of noise or because the
 // device is busy starting; losing its merge for years over that would be wrong.
 type block struct {
@@ -22,6 +26,10 @@ type block struct {
 	strikes int  // refusals in separate runs since then
 	split   bool // for good
 	kids    []*block
+
+	lost  int    // time-outs since the last success, each after a sign of life of the unit
+	signs int    // of life, at the last of them
+	meter *meter // nil: not asked yet
 }
 
 // refused notes a refusal; forGood says that the block stays split from now on.
@@ -42,4 +50,14 @@ func (b *block) refused() (kids []*block, forGood, ok bool) {
 }
 
 // read notes a success.
-func (b *block) read() { b.ok, b.strikes = true, 0 }
+func (b *block) read() { b.ok, b.strikes, b.lost = true, 0, 0 }
+
+// silent notes a time-out; signs counts what the unit has answered so far. It
+// reports a block of which a part seems to be what the unit does not answer.
+func (b *block) silent(signs int) (suspect bool) {
+	if b.lost == 0 || signs > b.signs {
+		b.lost++
+	}
+	b.signs = signs
+	return !b.ok && b.lost >= splitStrikes
+}

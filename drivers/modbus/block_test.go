@@ -139,3 +139,59 @@ func TestNoiseDoesNotSplitForGood(t *testing.T) {
 		}
 	})
 }
+
+// TestSilentHole: a device that says nothing where others refuse. What it never
+// gave whole is taken apart, is remembered, and the rest is read.
+func TestSilentHole(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		u := &fakeUnit{holding: registers(0, 200)}
+		silent := func(r wire.Request) bool { return r.Quantity > 12 }
+		l := &silentLine{fakeLine: newFakeLine(map[byte]*fakeUnit{1: u}), silent: silent}
+		memory := &fakeMemory{map[string][]byte{}}
+		var tags []Tag
+		for i := range 20 {
+			tags = append(tags, tag(fmt.Sprint("t", i), fmt.Sprint("h", i)))
+		}
+		d := dev("plc", 1, append(tags, tag("far", "h100"))...)
+		b := newBenchLine(t, l, l.fakeLine, memory, d)
+		b.run(2 * time.Minute)
+		for i := range 20 {
+			if got := b.last("plc", fmt.Sprint("t", i)); got != fmt.Sprint(i) {
+				t.Errorf("t%d: %s", i, got)
+			}
+		}
+		if b.last("plc", "far") != "100" || b.stats("plc").State != "online" {
+			t.Errorf("%s %+v", b.last("plc", "far"), b.stats("plc"))
+		}
+		b.stop()
+		b = newBenchLine(t, l, l.fakeLine, memory, d) // a restart
+		b.run(990 * time.Millisecond)
+		if b.last("plc", "t19") != "19" || b.stats("plc").Failures != 0 {
+			t.Errorf("after a restart: %s %+v", b.last("plc", "t19"), b.stats("plc"))
+		}
+		b.stop()
+	})
+}
+
+// TestSilenceDoesNotSplitWhatWasRead: a unit that dies and comes back is read
+// as before.
+func TestSilenceDoesNotSplitWhatWasRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		u := &fakeUnit{holding: registers(0, 200)}
+		quiet := false
+		silent := func(r wire.Request) bool { return quiet && r.Quantity > 2 }
+		l := &silentLine{fakeLine: newFakeLine(map[byte]*fakeUnit{1: u}), silent: silent}
+		b := newBenchLine(t, l, l.fakeLine, nil, dev("plc", 1, tag("a", "h0"), tag("b", "h5"), tag("far", "h100")))
+		defer b.stop()
+		b.run(1500 * time.Millisecond)
+		quiet = true
+		b.run(time.Minute)
+		quiet = false
+		b.run(time.Minute)
+		l.requests()
+		b.run(time.Second)
+		if got := fmt.Sprint(l.requests()); got != "[1 f3 0+6 1 f3 100+1]" {
+			t.Error(got)
+		}
+	})
+}

@@ -57,7 +57,9 @@ type Driver struct {
 	units map[byte]*unit // of the current Run
 	stats map[string]*drivers.DeviceStats
 
-	lineDown  bool // the port or connection is gone
+	meters    map[meterKey]*meter // of the current Run
+	began     time.Time           // it
+	lineDown  bool                // the port or connection is gone
 	lineSince time.Time
 }
 
@@ -157,6 +159,8 @@ func (d *Driver) Run(ctx context.Context, report func([]drivers.Sample)) error {
 	l := d.opt.open(d.bus.Line(d.opt.Log))
 	p := newPoller(d, l, report)
 	d.line, d.end, d.units, d.lineDown = l, end, p.sched.units, false
+	d.meters, d.began = map[meterKey]*meter{}, time.Now()
+	d.forgetMeters()
 	d.mu.Unlock()
 	p.loop(ctx)
 	d.mu.Lock()
@@ -167,6 +171,24 @@ func (d *Driver) Run(ctx context.Context, report func([]drivers.Sample)) error {
 		d.log.Debug("close line", "error", err)
 	}
 	return ctx.Err()
+}
+
+// forgetMeters has the blocks of an earlier Run find their meters anew.
+func (d *Driver) forgetMeters() {
+	var forget func(b *block)
+	forget = func(b *block) {
+		b.meter = nil
+		for _, k := range b.kids {
+			forget(k)
+		}
+	}
+	for _, dev := range d.devices {
+		for _, g := range dev.groups {
+			for _, b := range g.blocks {
+				forget(b)
+			}
+		}
+	}
 }
 
 // note changes a device's counters.

@@ -2,7 +2,6 @@ package modbus
 
 import (
 	"context"
-	"sync"
 	"time"
 
 	"fieldgate/drivers/modbus/wire"
@@ -24,68 +23,74 @@ type flight struct {
 
 // do sends the request and waits for its answer.
 func (f *flight) do(ctx context.Context, l line) {
-	f.started = time.Now()
+	f.started = time.Now() // a command's is not launched
 	f.reply, f.err = l.Do(ctx, f.req)
 	f.landed = time.Now()
 }
 
-// startWorkers starts what sends requests beside the poller, where the device
-// allows several at a time. stop waits for their end.
-func (p *poller) startWorkers(ctx context.Context) (stop func()) {
-	if p.width == 1 {
-		return func() {}
-	}
-	p.takeoff, p.landed = make(chan *flight, p.width), make(chan *flight, p.width)
-	var workers sync.WaitGroup
-	for range p.width {
-		workers.Go(func() {
-			for f := range p.takeoff {
-				f.do(ctx, p.line)
-				p.landed <- f // has room for all that are under way
-			}
-		})
-	}
-	return func() {
-		close(p.takeoff)
-		workers.Wait()
-	}
-}
-
-// launch sends a run's block or a probe. It lands at once where only one
-// request may be under way.
-func (p *poller) launch(ctx context.Context, f *flight) {
+// launch notes that a request is under way from now on.
+func (p *poller) launch(f *flight) {
 	f.unit = f.g.dev.state
 	f.req.NoRetry = f.req.NoRetry || f.unit.suspect()
 	f.g.flying++
 	f.unit.flying++
-	p.flying++
-	if p.width > 1 {
-		p.takeoff <- f
-		return
-	}
-	f.do(ctx, p.line)
-	p.land(ctx, f)
+	f.started = time.Now()
 }
 
-// await waits until a request that is under way lands.
-func (p *poller) await(ctx context.Context) {
-	select {
-	case <-ctx.Done():
-	case f := <-p.landed:
-		p.land(ctx, f)
+// streamer is a line that can keep several requests under way.
+type streamer interface {
+	Stream(ctx context.Context, next func() (wire.Request, bool), done func(n int, reply wire.Reply, err error))
+}
+
+// stream sends what is due with several requests under way, until nothing is
+// due or a command wants the line: that waits until all have been answered, so
+// that no read passes a write.
+func (p *poller) stream(ctx context.Context) {
+	flights, asked := map[int]*flight{}, 0
+	next := func() (wire.Request, bool) {
+		f := p.following(ctx)
+		if f == nil {
+			return wire.Request{}, false
+		}
+		flights[asked] = f
+		asked++
+		return f.req, true
 	}
+	done := func(n int, reply wire.Reply, err error) {
+		f := flights[n]
+		delete(flights, n)
+		f.reply, f.err, f.landed = reply, err, time.Now()
+		p.land(ctx, f)
+		p.flushLate()
+	}
+	p.streamer.Stream(ctx, next, done)
+}
+
+// following is the request that goes out beside those under way, nil for none.
+func (p *poller) following(ctx context.Context) *flight {
+	for ctx.Err() == nil {
+		p.fetchJobs()
+		g, _ := p.next()
+		if g == nil || p.nextJob(true) != nil {
+			return nil
+		}
+		if f := p.ready(g); f != nil {
+			return f
+		}
+	}
+	return nil
 }
 
 // land looks at the outcome of a request.
 func (p *poller) land(ctx context.Context, f *flight) {
 	f.g.flying--
 	f.unit.flying--
-	p.flying--
 	p.book(f)
 	if f.probe {
 		p.probed(ctx, f)
 		return
 	}
+	p.measure(f)
 	p.took(ctx, f)
 	p.endRun(f.g)
 }

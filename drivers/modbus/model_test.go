@@ -19,14 +19,15 @@ import (
 // changes it, so each good value can be checked.
 func TestNeverAWrongValue(t *testing.T) {
 	for seed := range uint64(modelSeeds) {
-		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) { neverAWrongValue(t, seed) })
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) { neverAWrongValue(t, seed, 1) })
+		t.Run(fmt.Sprint("four at a time, seed ", seed), func(t *testing.T) { neverAWrongValue(t, seed, 4) })
 	}
 }
 
 // modelSeeds is how many histories a test run simulates.
 const modelSeeds = 2
 
-func neverAWrongValue(t *testing.T, seed uint64) {
+func neverAWrongValue(t *testing.T, seed uint64, width int) {
 	const units, span, tags = 4, 10 * time.Minute, 12
 	synctest.Test(t, func(t *testing.T) {
 		r := rand.New(rand.NewPCG(seed, 1))
@@ -53,7 +54,7 @@ func neverAWrongValue(t *testing.T, seed uint64) {
 			}
 			devices = append(devices, d)
 		}
-		b := newBench(t, l, &fakeMemory{map[string][]byte{}}, devices...)
+		b := newBenchBus(t, Bus{Name: "bus", TCP: "h", MaxInFlight: width}, &streamLine{fakeLine: l, width: width}, l, &fakeMemory{map[string][]byte{}}, devices...)
 		value := map[string]uint64{} // what a write has made of a tag
 		for end := time.Now().Add(span); time.Now().Before(end); {
 			b.run(time.Duration(r.IntN(20000)) * time.Millisecond)

@@ -22,19 +22,15 @@ const (
 // poller is one Run of a driver. Its goroutine owns all of it, and the devices,
 // groups, blocks and points of the driver.
 //
-// With a width of one it sends requests itself. Where a device allows more at
-// a time, as many workers send them (see flight); what they bring is looked at
-// by the poller alone.
+// It sends requests one by one, or several at a time where the device allows
+// that (see stream); either way in its own goroutine.
 type poller struct {
 	d      *Driver
 	line   line
 	report func([]drivers.Sample)
 	sched  schedule
 
-	width   int          // requests that may be under way at once
-	flying  int          // that are
-	takeoff chan *flight // to the workers; nil where width is one
-	landed  chan *flight // back from them
+	streamer streamer // nil: one request at a time
 
 	urgent *job // the next writing command
 	polite *job // the next reading one
@@ -52,20 +48,23 @@ type poller struct {
 }
 
 func newPoller(d *Driver, l line, report func([]drivers.Sample)) *poller {
-	return &poller{d: d, line: l, report: report, sched: d.startUnits(time.Now()), width: d.width(), missed: map[*device]int{}}
+	p := &poller{d: d, line: l, report: report, sched: d.startUnits(time.Now()), missed: map[*device]int{}}
+	if d.width() > 1 {
+		p.streamer, _ = l.(streamer)
+	}
+	return p
 }
 
 // width is how many requests may be under way at once.
 func (d *Driver) width() int {
-	if d.bus.modbusTCP() == "" {
+	if !d.bus.transactions() {
 		return 1 // nothing in an RTU frame tells which request it answers
 	}
 	return max(1, d.bus.MaxInFlight)
 }
 
-// loop serves commands and groups until ctx ends. Its workers end with it.
+// loop serves commands and groups until ctx ends.
 func (p *poller) loop(ctx context.Context) {
-	defer p.startWorkers(ctx)()
 	p.reportDisabled()
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
@@ -74,30 +73,19 @@ func (p *poller) loop(ctx context.Context) {
 		p.fetchJobs()
 		g, wait := p.next()
 		if place := p.nextJob(g != nil); place != nil {
-			if p.flying == 0 {
-				p.serve(ctx, place)
-			} else {
-				p.await(ctx) // a command has the line for itself
-			}
+			p.serve(ctx, place)
 			continue
-		}
-		switch {
-		case g != nil && p.flying < p.width:
-			p.turn(ctx, g)
-			continue
-		case g == nil && p.flying == 0:
-			p.flush()
 		}
 		if g != nil {
-			wait = time.Hour // until one lands
+			p.turn(ctx, g)
+			continue
 		}
+		p.flush()
 		timer.Reset(wait)
 		select {
 		case <-ctx.Done():
 		case p.urgent = <-orNil(p.d.jobs, p.urgent):
 		case p.polite = <-orNil(p.d.reads, p.polite):
-		case f := <-p.landed:
-			p.land(ctx, f)
 		case <-timer.C:
 		}
 	}
@@ -112,14 +100,35 @@ func (p *poller) next() (*group, time.Duration) {
 	return p.sched.next(now)
 }
 
-// turn lets a group have one request.
+// turn lets a group have a request, and others beside it where the device
+// allows that.
 func (p *poller) turn(ctx context.Context, g *group) {
 	p.row = 0
-	if g.dev.state.state == stateOffline {
-		p.probe(ctx, g)
-	} else {
-		p.step(ctx, g)
+	if p.streamer != nil {
+		p.stream(ctx)
+	} else if f := p.ready(g); f != nil {
+		f.do(ctx, p.line)
+		p.land(ctx, f)
 	}
+	p.flushLate()
+}
+
+// ready is the next request of a group; nil where its run is over without one.
+func (p *poller) ready(g *group) *flight {
+	var f *flight
+	if g.dev.state.state == stateOffline {
+		f = g.probe()
+	} else {
+		f = p.step(g)
+	}
+	if f != nil {
+		p.launch(f)
+	}
+	return f
+}
+
+// flushLate reports what has waited long enough for the rest of its poll.
+func (p *poller) flushLate() {
 	if len(p.out) > 0 && time.Since(p.outSince) > flushAfter {
 		p.flush()
 	}
@@ -163,11 +172,11 @@ func (p *poller) reportDisabled() {
 }
 
 // probe asks an offline unit for one short value.
-func (p *poller) probe(ctx context.Context, g *group) {
+func (g *group) probe() *flight {
 	first := spanOf(g.blocks[0].items[:1])
 	req := first.request(g.dev.unit)
 	req.NoRetry = true
-	p.launch(ctx, &flight{g: g, req: req, probe: true})
+	return &flight{g: g, req: req, probe: true}
 }
 
 // probed looks at a probe's outcome.

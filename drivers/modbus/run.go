@@ -10,8 +10,9 @@ import (
 	"fieldgate/drivers/modbus/wire"
 )
 
-// step asks for the next block of a group's run, beginning it where needed.
-func (p *poller) step(ctx context.Context, g *group) {
+// step is the request for the next block of a group's run, which it begins
+// where needed, and ends, with nil, where nothing is left to ask for.
+func (p *poller) step(g *group) *flight {
 	now := time.Now()
 	if !g.running() {
 		g.begin(now)
@@ -27,10 +28,10 @@ func (p *poller) step(ctx context.Context, g *group) {
 		if g.dev.allDisabled(t.block, now) {
 			continue
 		}
-		p.launch(ctx, &flight{g: g, t: t, req: t.request(g.dev.unit)})
-		return
+		return &flight{g: g, t: t, req: t.request(g.dev.unit)}
 	}
 	p.endRun(g)
+	return nil
 }
 
 // allDisabled reports a block of which nothing is to be read now.
@@ -69,6 +70,10 @@ func (p *poller) took(ctx context.Context, f *flight) {
 		// A unit that is silent once is mostly silent twice: the run is over, and
 		// the next one begins behind this block.
 		g.todo, g.first = nil, (t.top+1)%len(g.blocks)
+		if errors.Is(err, wire.ErrTimeout) && t.silent(f.unit.signs) {
+			p.split(g, t)
+			g.todo = nil // its halves are read in the next run
+		}
 		if g.dev.state.state == stateOffline {
 			g.broken = true
 			return // every tag says so already
@@ -121,7 +126,7 @@ func (p *poller) split(g *group, t todo) bool {
 		return false
 	}
 	if forGood {
-		p.d.log.Info("block split: the device refuses to read it whole", "device", g.dev.name, "from", t.addr, "registers", t.count, "at", kids[1].addr)
+		p.d.log.Info("block split: the device does not give it whole", "device", g.dev.name, "from", t.addr, "registers", t.count, "at", kids[1].addr)
 		if err := g.dev.learn(p.d.opt.Memory, p.d.bus.Name, t.area, kids[1].addr); err != nil {
 			p.d.log.Warn("remember a split block", "device", g.dev.name, "error", err)
 		}

@@ -31,11 +31,22 @@ func (s *schedule) healthyUnits() bool {
 	return false
 }
 
+// suspectFlying reports a request to a suspect unit that is under way.
+func (s *schedule) suspectFlying() bool {
+	for _, u := range s.units {
+		if u.flying > 0 && u.suspect() {
+			return true
+		}
+	}
+	return false
+}
+
 // next picks the group to serve, or says how long there is nothing to do.
 func (s *schedule) next(now time.Time) (*group, time.Duration) {
 	var healthy, suspect *group
 	wait := time.Hour
 	later := func(t time.Time) { wait = min(wait, t.Sub(now)) }
+	trying := s.suspectFlying()
 	for _, g := range s.groups {
 		u := g.dev.state
 		at := g.due
@@ -43,8 +54,8 @@ func (s *schedule) next(now time.Time) (*group, time.Duration) {
 			at = u.nextTry
 		}
 		switch {
-		case g.flying > 0 && len(g.todo) == 0, u.suspect() && u.flying > 0:
-			// nothing to ask for until an answer is here
+		case g.flying > 0 && len(g.todo) == 0, u.suspect() && trying:
+			// nothing to ask for until an answer is here; and one try at a time
 		case at.After(now):
 			later(at)
 		case !u.suspect():

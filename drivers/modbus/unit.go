@@ -44,6 +44,7 @@ type unit struct {
 	lastOK   clock.Stamp
 	reason   string
 
+	signs   int           // of life: everything that it answered
 	flying  int           // requests under way
 	turn    time.Duration // how long it thinks, lately; 0: not known yet
 	answers int           // turn comes from
@@ -55,6 +56,7 @@ func (u *unit) suspect() bool { return u.failures > 0 || !u.everOK }
 // answered notes a sign of life; back says that it had been offline.
 func (u *unit) answered(now time.Time) (back bool) {
 	back = u.state == stateOffline
+	u.signs++
 	u.everOK, u.failures, u.backoff, u.nextTry = true, 0, 0, time.Time{}
 	u.enter(stateOnline, now)
 	u.lastOK, u.reason = clock.Now(), ""

@@ -51,8 +51,10 @@ func (b Bus) Validate(bad conf.Bad) {
 	}
 	if b.MaxInFlight < 0 || b.MaxInFlight > 8 {
 		say("max_in_flight", "E0334", "", "", "max_in_flight is 1 to 8, not %d", b.MaxInFlight)
-	} else if b.MaxInFlight > 1 {
-		say("max_in_flight", "W0334", "", "", "max_in_flight: requests on one connection go one after another; the key has no effect yet")
+	} else if b.MaxInFlight > 1 && !b.transactions() {
+		say("max_in_flight", "W0334", "", "remove it", "max_in_flight has no effect: only Modbus TCP tells which request an answer belongs to")
+	} else if b.MaxInFlight > 1 && b.IgnoreTID {
+		say("max_in_flight", "W0334", "", "remove one of them", "max_in_flight has no effect with ignore_tid: nothing tells which request an answer belongs to")
 	}
 	for _, d := range []struct {
 		key   string
@@ -117,6 +119,9 @@ func (b Bus) modbusTCP() string {
 	}
 	return ""
 }
+
+// transactions reports a bus whose frames carry a transaction number.
+func (b Bus) transactions() bool { return b.Line(nil).Kind == wire.TCP }
 
 // validateListen checks the keys of a device that dials in.
 func (b Bus) validateListen(say sayFunc) {
