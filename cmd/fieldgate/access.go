@@ -340,15 +340,20 @@ func (c *control) readTags(ctx context.Context, x *access) (any, error) {
 	}
 	doc := &reading{Schema: "fieldgate.read/1", Target: x.Target.name(), Requests: 1}
 	for _, s := range samples {
-		state, _ := c.g.super.Tag(s.Device, s.Tag)
-		v := valueDoc{Reg: s.Tag, Value: s.Value.AppendJSON(nil), Unit: state.Tag.Unit, Quality: s.Quality.String(), Error: s.Reason}
-		if reg, err := modbus.ParseReg(state.Tag.Address, modbus.Order{}); err == nil {
-			place := placeDoc(reg)
-			v.Address, v.Hex, v.Modicon = place.Address, place.Hex, place.Modicon
-		}
-		doc.Values = append(doc.Values, v)
+		doc.Values = append(doc.Values, c.g.tagDoc(s))
 	}
 	return doc, nil
+}
+
+// tagDoc is a tag's sample as the pipeline made it.
+func (g *gateway) tagDoc(s drivers.Sample) valueDoc {
+	state, _ := g.super.Tag(s.Device, s.Tag)
+	v := valueDoc{Reg: s.Tag, Value: s.Value.AppendJSON(nil), Unit: state.Tag.Unit, Quality: s.Quality.String(), Error: s.Reason}
+	if reg, err := modbus.ParseReg(state.Tag.Address, modbus.Order{}); err == nil {
+		place := placeDoc(reg)
+		v.Address, v.Hex, v.Modicon = place.Address, place.Hex, place.Modicon
+	}
+	return v
 }
 
 // write serves `fieldgate write`: a tag by its rules, or raw registers.

@@ -20,8 +20,10 @@ func (a *app) addCommands(root *cobra.Command) {
 		a.passwdCommand(),
 
 		a.portsCommand(),
+		a.busCommand(),
 		a.scanCommand(),
 		a.readCommand(),
+		a.pollCommand(),
 		a.writeCommand(),
 
 		a.tagsCommand(),

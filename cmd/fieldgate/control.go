@@ -103,6 +103,9 @@ func (c *control) close() {
 func (c *control) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /status", answer(func(*http.Request) (any, error) { return c.g.Status(), nil }))
+	mux.HandleFunc("GET /plan", answer(func(*http.Request) (any, error) { return c.g.plan(), nil }))
+	mux.HandleFunc("GET /bus", answer(c.bus))
+	mux.HandleFunc("POST /poll", answer(c.poll))
 	mux.HandleFunc("GET /memory", answer(func(*http.Request) (any, error) { return bench.ReadHeap(), nil }))
 	mux.HandleFunc("GET /tags", answer(c.tags))
 	mux.HandleFunc("POST /owner", answer(c.owner))

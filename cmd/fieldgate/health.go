@@ -9,7 +9,6 @@ import (
 	"os"
 	"time"
 
-	"fieldgate/buffer/clock"
 	"fieldgate/drivers/modbus"
 	"fieldgate/mqtt"
 	"fieldgate/web"
@@ -170,11 +169,6 @@ func (g *gateway) ready() error {
 		return errors.New("the queue is degraded: " + d)
 	}
 	return nil
-}
-
-func (g *gateway) synced() bool {
-	ok, _ := clock.Synced()
-	return ok
 }
 
 // noteReload remembers what was wrong with the last configuration: in how far

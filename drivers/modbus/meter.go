@@ -154,15 +154,15 @@ func (d *Driver) Exchanges(unit int) []wire.Exchange {
 	return nil
 }
 
-// LineStats counts what happened on the line, by unit too; ok is false before
-// the driver has run.
-func (d *Driver) LineStats() (s wire.Stats, ok bool) {
+// LineStats counts what happened on the line since a moment, by unit too; ok
+// is false before the driver has run.
+func (d *Driver) LineStats() (s wire.Stats, since time.Time, ok bool) {
 	d.mu.Lock()
-	l := d.line
+	l, since := d.line, d.began
 	d.mu.Unlock()
 	counting, ok := l.(interface{ Stats() wire.Stats })
 	if !ok {
-		return s, false
+		return s, since, false
 	}
-	return counting.Stats(), true
+	return counting.Stats(), since, true
 }

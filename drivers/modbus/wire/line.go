@@ -121,7 +121,7 @@ func (l *Line) carryOn(ctx context.Context, req Request, p progress, err error) 
 		if !again {
 			return reply, l.named(err)
 		}
-		l.stats.retried()
+		l.stats.retried(req.Unit)
 		if err := sleep(ctx, pause); err != nil {
 			return Reply{}, err
 		}

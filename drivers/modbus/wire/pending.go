@@ -69,7 +69,7 @@ func (p pending) inOrder(unit byte) { delete(p, unit) }
 func (l *Line) owed(f frame) bool {
 	since, known := l.pending.answered(f)
 	if known {
-		l.stats.late(since, true)
+		l.stats.late(f.unit, since, true)
 	}
 	return known
 }

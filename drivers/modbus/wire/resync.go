@@ -108,7 +108,7 @@ func (l *Line) nameLate() {
 			break
 		}
 		if !l.owed(f.frame) {
-			l.stats.late(0, false)
+			l.stats.late(f.frame.unit, 0, false)
 		}
 		rest = rest[f.end:]
 	}

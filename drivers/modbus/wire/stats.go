@@ -43,6 +43,8 @@ type UnitStats struct {
 	Unit                            byte
 	OK, Timeouts, CRC, Misfits      uint64
 	Exceptions                      map[byte]uint64
+	Late, Retries                   uint64        // as on the line
+	Busy                            time.Duration // time with a request to it outstanding
 	Last                            string        // the last error
 	P50, P95, Max                   time.Duration // turn-around of the last answers; Max of all
 	switched, switchedLost, lostAll uint64
@@ -93,6 +95,7 @@ func (c *counters) exchanged(req Request, o *outcome, err error) {
 		return
 	}
 	u := c.unit(req.Unit)
+	u.Busy += took
 	if o.fresh {
 		u.switched++
 	}
@@ -159,14 +162,23 @@ func (c *counters) add(n *uint64, d int) {
 
 func (c *counters) sent(n int)     { c.add(&c.s.BytesOut, n) }
 func (c *counters) received(n int) { c.add(&c.s.BytesIn, n) }
-func (c *counters) retried()       { c.add(&c.s.Retries, 1) }
 func (c *counters) checked()       { c.add(&c.s.Checks, 1) }
 
+func (c *counters) retried(unit byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.s.Retries++
+	c.unit(unit).Retries++
+}
+
 // late counts an answer that nobody waits for; known tells how old its request is.
-func (c *counters) late(age time.Duration, known bool) {
+func (c *counters) late(unit byte, age time.Duration, known bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.s.Late++
+	if u := c.units[unit]; u != nil { // never for a unit that was not asked
+		u.Late++
+	}
 	c.late_.late++
 	if known {
 		c.late_.slowest = max(c.late_.slowest, age)

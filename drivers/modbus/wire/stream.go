@@ -202,7 +202,7 @@ func (s *stream) look() error {
 		}
 		i := s.find(f.transaction)
 		if i < 0 {
-			l.strange(f.transaction)
+			l.strange(f.unit, f.transaction)
 			l.drop(size)
 			continue
 		}

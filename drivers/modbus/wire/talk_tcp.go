@@ -58,14 +58,14 @@ func (l *Line) listenTCP(ctx context.Context, until time.Time) (int, error) {
 	}
 	l.take(n)
 	for {
-		_, size, err := splitTCP(l.rx)
+		f, size, err := splitTCP(l.rx)
 		if err != nil {
 			return n, l.lost(err)
 		}
 		if size == 0 {
 			return n, nil
 		}
-		l.stats.late(0, false)
+		l.stats.late(f.unit, 0, false)
 		l.drop(size)
 	}
 }
@@ -121,7 +121,7 @@ func (l *Line) lookTCP(req Request, number uint16, o *outcome) (done bool, err e
 		case size == 0:
 			return false, nil
 		case f.transaction != number && !l.cfg.IgnoreTID:
-			l.stats.late(0, false) // an older answer; ours may follow
+			l.stats.late(f.unit, 0, false) // an older answer; ours may follow
 			l.drop(size)
 			continue
 		}

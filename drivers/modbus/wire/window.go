@@ -49,8 +49,8 @@ func (w *window) owe(number uint16) {
 }
 
 // strange counts an answer that nobody waits for, and asks what it means.
-func (l *Line) strange(number uint16) {
-	l.stats.late(0, false)
+func (l *Line) strange(unit byte, number uint16) {
+	l.stats.late(unit, 0, false)
 	w := &l.inFlight
 	switch i := slices.Index(w.owed, number); {
 	case i >= 0:
