@@ -302,7 +302,7 @@ func TestRights(t *testing.T) {
 }
 
 // Names with wildcards get no rights that belong to others.
-func TestWildcardsInNames(t *testing.T) {
+func TestProbe11WildcardsInNames(t *testing.T) {
 	s := start(t, Config{ACL: []ACL{{User: "anonymous", Allow: []string{"readwrite own/%c/#"}}}}, nil)
 	for _, id := range []string{"+", "#", "a/b", "+/x"} {
 		c := s.connect(mqtt.V5, id)

@@ -48,6 +48,7 @@ type Broker struct {
 	batches     sync.Pool
 	unsaved     unsaved
 	local       localRoutes
+	sysLog      *sysLog
 
 	mu        sync.Mutex
 	config    Config
@@ -79,6 +80,8 @@ func New(cfg Config, o Options) (*Broker, error) {
 	if b.log == nil {
 		b.log = slog.New(slog.DiscardHandler)
 	}
+	b.sysLog = newSysLog(b.log.Handler())
+	b.log = slog.New(b.sysLog)
 	if b.store == nil || !cfg.persistent() {
 		b.store = newMemory()
 	}
@@ -107,6 +110,8 @@ func (b *Broker) time() time.Time {
 // use puts settings and rights in force.
 func (b *Broker) use(cfg Config, a *accessFiles) {
 	set := newSettings(cfg)
+	b.fit(set)
+	b.sysLog.on.Store(set.sysLog)
 	b.set.Store(set)
 	b.acl.Store(a.acl)
 	b.users.Store(a.users)

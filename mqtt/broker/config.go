@@ -20,6 +20,7 @@ type Config struct {
 	ConnectTimeout   conf.Duration  `toml:"connect_timeout"`    // TLS handshake and CONNECT, default 5s
 	MaxKeepAlive     conf.Duration  `toml:"max_keepalive"`      // longest that MQTT 5 clients may ask for, default 1h
 	SysInterval      *conf.Duration `toml:"sys_interval"`       // default 10s; 0s: no $SYS
+	SysLog           bool           `toml:"sys_log"`            // the broker's log under $SYS/broker/log/E, W, N, I; default off
 	Persist          *bool          `toml:"persist"`            // default true
 	MaxSessionExpiry conf.Duration  `toml:"max_session_expiry"` // default 7d
 	MaxQoS           *int           `toml:"max_qos"`            // default 2

@@ -241,7 +241,7 @@ func (c *conn) handle(ctx context.Context, header byte, body []byte) error {
 	case *packet.Subscribe:
 		return c.onSubscribe(p)
 	case *packet.Unsubscribe:
-		c.onUnsubscribe(p)
+		return c.onUnsubscribe(p)
 	case *packet.Pingreq:
 		c.batch.raw, _ = (&packet.Pingresp{}).Append(c.batch.raw, c.version)
 	case *packet.Disconnect:

@@ -118,7 +118,7 @@ func (c *conn) refuseConnect(err error) {
 
 // connack writes a CONNACK that ends the connection.
 func (c *conn) connack(p *packet.Connack) {
-	if b, err := p.Append(nil, c.version); err == nil {
+	if b, err := p.Append(nil, c.version); err == nil && len(b) <= c.maxPacket {
 		c.nc.SetWriteDeadline(time.Now().Add(lingerTimeout))
 		c.nc.Write(b)
 	}
@@ -136,6 +136,9 @@ func (r *refusal) Error() string { return r.text + ": " + r.reason.String() }
 // It returns false where the connection is over.
 func (c *conn) admit(ctx context.Context, p *packet.Connect) bool {
 	c.version = p.Version
+	if p.Props.MaxPacket > 0 {
+		c.maxPacket = int(min(p.Props.MaxPacket, packet.MaxPacket))
+	}
 	who, err := c.identify(ctx, p)
 	if err == nil {
 		err = c.checkWill(p.Will)
@@ -255,9 +258,6 @@ func (c *conn) limits(p *packet.Connect) {
 	if c.version == mqtt.V5 {
 		if p.Props.ReceiveMaximum > 0 {
 			c.window = min(c.window, int(p.Props.ReceiveMaximum))
-		}
-		if p.Props.MaxPacket > 0 {
-			c.maxPacket = int(min(p.Props.MaxPacket, packet.MaxPacket))
 		}
 		c.aliasMax = min(int(p.Props.TopicAliasMax), maxTopicAliasOut)
 		if keep == 0 || keep > set.maxKeepAlive {

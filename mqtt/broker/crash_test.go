@@ -66,7 +66,7 @@ func (m *memory) clone() *memory {
 
 // Crashes at any moment while publishers wait: what was acknowledged is there
 // afterwards, in each publisher's order.
-func TestProbeCrashLosesNothingAcknowledged(t *testing.T) {
+func TestProbe10CrashLosesNothingAcknowledged(t *testing.T) {
 	for _, qos := range []mqtt.QoS{1, 2} {
 		t.Run(fmt.Sprint("qos ", qos), func(t *testing.T) { crashRounds(t, qos) })
 	}

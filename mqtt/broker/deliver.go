@@ -44,7 +44,7 @@ func (bt *batch) deliverAcked(p *publish, t *target, qos mqtt.QoS, retain bool) 
 		return
 	}
 	s.seq++
-	e := entry{seq: s.seq, ids: t.ids, qos: qos, retain: retain}
+	e := entry{seq: s.seq, ids: t.ids, share: t.share, qos: qos, retain: retain}
 	if s.persistent {
 		e.size = size
 		s.chargeLocked(size)
@@ -79,6 +79,9 @@ func (bt *batch) sendFirst(p *publish, s *session, c *conn, e entry) {
 		return
 	}
 	s.sent = e.seq
+	if e.kept(s) {
+		e.msg = p.message()
+	}
 	s.window.push(e)
 }
 
@@ -246,7 +249,9 @@ func (s *session) nextLocked(c *conn, now clock.Stamp) bool {
 		return false
 	}
 	s.sent = max(s.sent, e.seq)
-	e.msg = nil // the store has it, or nobody will ask again
+	if !e.kept(s) {
+		e.msg = nil // the store has it, or nobody will ask again
+	}
 	s.window.push(e)
 	return true
 }

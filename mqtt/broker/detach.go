@@ -66,6 +66,10 @@ func (c *conn) detach(ctx context.Context, cause error) {
 	if delay > 0 {
 		s.will, will = will, nil
 	}
+	var left []entry
+	if ends {
+		left = s.sharedLocked()
+	}
 	changes := s.parkLocked()
 	if !ends {
 		changes = append(changes, mqtt.StoreChange{PutSession: s.stateLocked()})
@@ -82,6 +86,7 @@ func (c *conn) detach(ctx context.Context, cause error) {
 		if err := b.endSession(context.WithoutCancel(ctx), s); err != nil {
 			b.storeFailed(err)
 		}
+		b.handOver(left)
 	} else if err := b.store.Apply(context.WithoutCancel(ctx), delay > 0, changes); err != nil {
 		b.storeFailed(err)
 	}
@@ -231,6 +236,7 @@ func (b *Broker) endSession(ctx context.Context, s *session) error {
 	if !stored {
 		return nil
 	}
+	b.handOverStored(ctx, s.id, subs)
 	return b.store.Apply(ctx, true, []mqtt.StoreChange{{DropSession: s.id}})
 }
 

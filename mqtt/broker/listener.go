@@ -194,7 +194,7 @@ func (l *listener) accept() {
 // enter notes an accepted connection, if there are not too many: in all, or
 // new ones in this second.
 func (l *listener) enter(nc net.Conn) bool {
-	most := 2*l.b.set.Load().maxClients + 64
+	most := l.b.set.Load().maxOpen
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	rate := orInt(l.cfg.Load().MaxConnects, DefaultMaxConnects)

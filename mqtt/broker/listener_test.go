@@ -439,7 +439,7 @@ func TestLimitsOfListeners(t *testing.T) {
 	}
 }
 
-func TestHangingHandshake(t *testing.T) {
+func TestProbe12HangingHandshake(t *testing.T) {
 	s := start(t, Config{ConnectTimeout: conf.Duration(200 * time.Millisecond), Listener: []Listener{{Name: "tls", Bind: "127.0.0.1:0", AllowAnonymous: true, TLS: &TLS{Auto: "self-signed"}}}}, nil)
 	p := s.dial()
 	p.raw([]byte{0x16, 3, 1})

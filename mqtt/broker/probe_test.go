@@ -16,26 +16,37 @@ import (
 // The probes that broke other brokers, one test each.
 
 // A client's own packet ids and ours have nothing to do with each other.
-func TestProbePacketIDsOfBothSides(t *testing.T) {
+func TestProbe01PacketIDsOfBothSides(t *testing.T) {
 	s := start(t, Config{}, nil)
 	a := s.connect(mqtt.V5, "a")
 	a.subscribe(sub("in", 2))
 	w := s.connect(mqtt.V311, "w")
 	w.publish("in", "delivery", 1, 9)
-	d := expect[*packet.Publish](a)
-	a.publish("out", "one", 1, d.PacketID)
-	a.publish("out", "two", 2, d.PacketID)
-	a.send(&packet.Subscribe{PacketID: d.PacketID, Subscriptions: []mqtt.Subscription{sub("more", 0)}})
-	expect[*packet.Suback](a)
-	if c := s.Clients()[0]; c.ID != "a" || c.Inflight != 1 {
-		t.Fatalf("delivery is gone: %+v", c)
+	w.publish("in", "another", 2, 10)
+	d, e := expect[*packet.Publish](a), expect[*packet.Publish](a)
+	for _, id := range []uint16{d.PacketID, e.PacketID} {
+		a.publish("out", "one", 1, id)
+		a.publish("out", "two", 2, id)
+		a.send(&packet.Subscribe{PacketID: id, Subscriptions: []mqtt.Subscription{sub("more", 0)}})
+		expect[*packet.Suback](a)
+		a.send(&packet.Unsubscribe{PacketID: id, Filters: []string{"more"}})
+		expect[*packet.Unsuback](a)
 	}
-	a.send(&packet.Puback{PacketID: d.PacketID})
+	if c := s.Clients()[0]; c.ID != "a" || c.Inflight != 2 {
+		t.Fatalf("a delivery is gone: %+v", c)
+	}
+	a.send(&packet.Puback{PacketID: d.PacketID}, &packet.Pubrec{PacketID: e.PacketID})
+	if r := a.pubrel(); r.PacketID != e.PacketID || r.Reason.Failed() {
+		t.Fatalf("PUBREL %+v", r)
+	}
+	// Also while the handshake of the delivery is half done.
+	a.publish("out", "three", 2, e.PacketID)
+	a.send(&packet.Pubcomp{PacketID: e.PacketID})
 	waitFor(t, "an empty window", func() bool { return s.Clients()[0].Inflight == 0 })
 }
 
 // Receive Maximum holds; after a cut the unacknowledged come again, in order.
-func TestProbeReceiveMaximumAndCut(t *testing.T) {
+func TestProbe02ReceiveMaximumAndCut(t *testing.T) {
 	s := start(t, Config{}, nil)
 	five := func(c *packet.Connect) { durable(c); c.Props.ReceiveMaximum = 5 }
 	r := s.connect(mqtt.V5, "r", five)
@@ -72,7 +83,7 @@ func TestProbeReceiveMaximumAndCut(t *testing.T) {
 }
 
 // Every packet, cut at every byte: the connection ends or waits, the process lives.
-func TestProbeTruncatedPackets(t *testing.T) {
+func TestProbe04TruncatedPackets(t *testing.T) {
 	s := start(t, Config{MaxClients: 5000, ConnectTimeout: conf.Duration(200 * time.Millisecond), Listener: []Listener{{Name: "local", Bind: "127.0.0.1:0", AllowAnonymous: true, MaxConnects: 100000}}}, nil)
 	props := &mqtt.Properties{ContentType: "x", User: []mqtt.UserProperty{{Name: "a", Value: "b"}}, CorrelationData: []byte{1}}
 	packets := []packet.Packet{
@@ -114,7 +125,7 @@ func TestProbeTruncatedPackets(t *testing.T) {
 }
 
 // A subscriber that holds QoS 2 handshakes open slows the publisher; nothing is lost.
-func TestProbeHeldHandshakesSlowThePublisher(t *testing.T) {
+func TestProbe05HeldHandshakesSlowThePublisher(t *testing.T) {
 	s := start(t, Config{MaxQueued: 50}, nil)
 	r := s.connect(mqtt.V5, "r")
 	r.subscribe(sub("t", 2))
@@ -165,7 +176,7 @@ func TestProbeHeldHandshakesSlowThePublisher(t *testing.T) {
 }
 
 // All that belongs to a message survives retain, offline queue and restart.
-func TestProbePropertiesSurvive(t *testing.T) {
+func TestProbe07PropertiesSurvive(t *testing.T) {
 	store := newMemory()
 	s := start(t, Config{}, store)
 	r := s.connect(mqtt.V5, "r", durable)
@@ -196,7 +207,7 @@ func TestProbePropertiesSurvive(t *testing.T) {
 }
 
 // What is configured off is announced, and a breach answered with the right code.
-func TestProbeAnnouncedLimits(t *testing.T) {
+func TestProbe08AnnouncedLimits(t *testing.T) {
 	no, one := false, 1
 	s := start(t, Config{Retain: &no, Wildcards: &no, Shared: &no, SubscriptionIDs: &no, MaxQoS: &one, MaxPacket: 1000}, nil)
 	a := s.dial().connect(mqtt.V5, "")
@@ -227,7 +238,7 @@ func TestProbeAnnouncedLimits(t *testing.T) {
 }
 
 // Unknown authentication methods are refused; 3.1 knows no session present.
-func TestProbeAuthenticationMethod(t *testing.T) {
+func TestProbe09AuthenticationMethod(t *testing.T) {
 	s := start(t, Config{}, nil)
 	if a := s.dial().connect(mqtt.V5, "x", func(c *packet.Connect) { c.Props.Auth = &packet.Authentication{Method: "SCRAM"} }); a.Reason != mqtt.BadAuthenticationMethod {
 		t.Errorf("CONNACK %v", a.Reason)
@@ -244,7 +255,7 @@ func TestProbeAuthenticationMethod(t *testing.T) {
 }
 
 // Strange topics, lengths, orders and roles get the answer of the standard.
-func TestProbeStrangePackets(t *testing.T) {
+func TestProbe11StrangePackets(t *testing.T) {
 	s := start(t, Config{}, nil)
 	text := func(s string) []byte { return append([]byte{byte(len(s) >> 8), byte(len(s))}, s...) }
 	publish := func(topic string) []byte {
@@ -308,7 +319,7 @@ func TestProbeStrangePackets(t *testing.T) {
 }
 
 // What comes before CONNECT costs little and is cut off.
-func TestProbeBeforeConnect(t *testing.T) {
+func TestProbe11BeforeConnect(t *testing.T) {
 	s := start(t, Config{ConnectTimeout: conf.Duration(300 * time.Millisecond)}, nil)
 	for name, b := range map[string][]byte{
 		"publish first":     {0x30, 3, 0, 1, 'a'},
@@ -346,7 +357,7 @@ func TestProbeBeforeConnect(t *testing.T) {
 }
 
 // A subscriber that never reads is bounded and harms nobody.
-func TestProbeNeverReadingSubscriber(t *testing.T) {
+func TestProbe12NeverReadingSubscriber(t *testing.T) {
 	s := start(t, Config{MaxOutBuffer: 64 << 10}, nil)
 	deaf := s.connect(mqtt.V311, "deaf")
 	deaf.subscribe(sub("#", 0))

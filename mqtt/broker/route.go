@@ -25,6 +25,7 @@ type target struct {
 	qos         mqtt.QoS
 	asPublished bool
 	ids         []uint32
+	share       *subscription // nil: not by a share
 }
 
 // share is one group of a shared subscription; each message goes to one member.
@@ -89,7 +90,9 @@ func (b *Broker) newRoute(topic string, from *session) *route {
 	for i, g := range groups {
 		sh := share{group: g}
 		for _, sub := range members[i] {
-			sh.members = append(sh.members, targetOf(sub))
+			member := targetOf(sub)
+			member.share = sub
+			sh.members = append(sh.members, member)
 		}
 		if sh.members = readable(sh.members, rights, topic); len(sh.members) > 0 {
 			r.shares = append(r.shares, sh)

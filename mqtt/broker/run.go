@@ -86,6 +86,9 @@ func (b *Broker) housekeeping(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
+		case line := <-b.sysLog.lines:
+			b.publishLog(line)
+			continue
 		case <-timer.C:
 		}
 		now := time.Now()

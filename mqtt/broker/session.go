@@ -67,8 +67,9 @@ type session struct {
 // entry is a delivery in the window or the queue.
 type entry struct {
 	seq      uint64        // 0: QoS 0
-	msg      *mqtt.Message // nil in the window of a session that cannot be resumed
+	msg      *mqtt.Message // nil in the window of a session that cannot be resumed, but for those of a share
 	ids      []uint32      // subscription identifiers
+	share    *subscription // the share it came by, nil: none, or taken from the store
 	pend     *pending      // not yet committed
 	size     int64         // what it counts in the sum of queued bytes, 0: not counted
 	qos      mqtt.QoS

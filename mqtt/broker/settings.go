@@ -49,6 +49,7 @@ const (
 
 // settings are the limits of a Config with the defaults put in.
 type settings struct {
+	maxOpen                                                    int // connections of one listener, those without a session included
 	maxClients, maxSessions, maxPacket, maxQueued, maxInflight int
 	maxOut, maxSubscriptions, maxLevels                        int
 	maxQueuedBytes                                             int64
@@ -56,7 +57,7 @@ type settings struct {
 	connectTimeout, maxKeepAlive, sysInterval                  time.Duration
 	maxSessionExpiry                                           uint32
 	maxQoS                                                     mqtt.QoS
-	retain, wildcards, shared, subscriptionIDs                 bool
+	retain, wildcards, shared, subscriptionIDs, sysLog         bool
 }
 
 func newSettings(c Config) *settings {
@@ -78,6 +79,7 @@ func newSettings(c Config) *settings {
 		wildcards:        c.Wildcards == nil || *c.Wildcards,
 		shared:           c.Shared == nil || *c.Shared,
 		subscriptionIDs:  c.SubscriptionIDs == nil || *c.SubscriptionIDs,
+		sysLog:           c.SysLog,
 	}
 	s.maxSessions = orInt(c.MaxSessions, defaultMaxSession*s.maxClients)
 	if c.SysInterval != nil {

@@ -17,6 +17,9 @@ func (c *conn) onSubscribe(p *packet.Subscribe) error {
 	if p.ID != 0 && !set.subscriptionIDs {
 		return &packet.Error{Reason: mqtt.SubscriptionIDsNotSupported, Packet: packet.TypeSubscribe, Text: "subscription identifiers are not available"}
 	}
+	if !c.answerFits(len(p.Subscriptions)) {
+		return errAnswerTooLarge(packet.TypeSubscribe)
+	}
 	answer := packet.Suback{PacketID: p.PacketID}
 	changed := false
 	for i := range p.Subscriptions {
@@ -85,8 +88,26 @@ func (c *conn) checkFilter(set *settings, text string) (shareName, filter string
 	return shareName, filter, mqtt.Success
 }
 
+// answerFits reports whether the client takes a SUBACK or UNSUBACK with so many
+// reason codes: a larger one must not be sent [MQTT-3.1.2-24], and to do
+// without it would leave the client waiting.
+func (c *conn) answerFits(reasons int) bool {
+	size := 5 + reasons // type, length, packet id, no properties
+	for rest := 3 + reasons; rest > 127; rest >>= 7 {
+		size++
+	}
+	return c.version != mqtt.V5 || size <= c.maxPacket
+}
+
+func errAnswerTooLarge(t packet.Type) error {
+	return &packet.Error{Reason: mqtt.PacketTooLarge, Packet: t, Text: "the answer is larger than the client's Maximum Packet Size"}
+}
+
 // onUnsubscribe handles UNSUBSCRIBE.
-func (c *conn) onUnsubscribe(p *packet.Unsubscribe) {
+func (c *conn) onUnsubscribe(p *packet.Unsubscribe) error {
+	if !c.answerFits(len(p.Filters)) {
+		return errAnswerTooLarge(packet.TypeUnsubscribe)
+	}
 	answer := packet.Unsuback{PacketID: p.PacketID}
 	for _, filter := range p.Filters {
 		reason := mqtt.Success
@@ -96,7 +117,9 @@ func (c *conn) onUnsubscribe(p *packet.Unsubscribe) {
 		answer.Reasons = append(answer.Reasons, reason)
 	}
 	c.saveSession()
-	c.batch.raw, _ = answer.Append(c.batch.raw, c.version)
+	var err error
+	c.batch.raw, err = answer.Append(c.batch.raw, c.version)
+	return err
 }
 
 func (s *session) unsubscribe(filter string) bool {

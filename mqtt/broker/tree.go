@@ -196,6 +196,23 @@ func (t *tree) match(topic string, plain func(*subscription), group func(*shareG
 	}
 }
 
+// members returns the members of a share.
+func (t *tree) members(share, filter string) (*shareGroup, []*subscription) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	n := &t.root
+	for level := range strings.SplitSeq(filter, "/") {
+		if n = n.children[level]; n == nil {
+			return nil, nil
+		}
+	}
+	g := n.groups[share]
+	if g == nil {
+		return nil, nil
+	}
+	return g, append([]*subscription(nil), g.members...)
+}
+
 // counts returns the number of subscriptions, and of the shared ones among them.
 func (t *tree) counts() (all, shared int) {
 	t.mu.RLock()

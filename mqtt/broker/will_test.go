@@ -86,7 +86,7 @@ func (p *peer) wills() int {
 	}
 }
 
-func TestWillDelay(t *testing.T) {
+func TestProbe06WillDelay(t *testing.T) {
 	will := mqtt.Message{Topic: "will", Payload: []byte("bye")}
 	for _, c := range []struct {
 		name          string
@@ -131,7 +131,7 @@ func TestWillDelay(t *testing.T) {
 	}
 }
 
-func TestWillOfTakeOver(t *testing.T) {
+func TestProbe06WillOfTakeOver(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		delay uint32
@@ -160,7 +160,7 @@ func TestWillOfTakeOver(t *testing.T) {
 	}
 }
 
-func TestWillKeepsWhatBelongsToIt(t *testing.T) {
+func TestProbe06WillKeepsWhatBelongsToIt(t *testing.T) {
 	piped(t, Config{}, nil, func(t *testing.T, p *pipes) {
 		watch := p.connect(mqtt.V5, "watch")
 		watch.subscribe(mqtt.Subscription{Filter: "will/#", QoS: 2, RetainAsPublished: true})

@@ -14,7 +14,7 @@ var subscribeStatements = []statement{
 		a connect
 		a> 82( 0001 {} <fe> 00 )
 		a end 81`},
-	{v311: "3.8.3-2", says: "a server without wildcards refuses them", not: "TestProbeAnnouncedLimits in mqtt/broker, which turns them off"},
+	{v311: "3.8.3-2", says: "a server without wildcards refuses them", not: "TestProbe08AnnouncedLimits in mqtt/broker, which turns them off"},
 	{v311: "3.8.3-3", v5: "3.8.3-2", says: "SUBSCRIBE has at least one filter", script: `
 		a connect
 		a> 82( 0001 {} )
