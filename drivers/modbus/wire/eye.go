@@ -13,7 +13,8 @@ import (
 // in ppoll meets sooner and with less work than the poller and the scheduler.
 // Its methods are called by whoever holds the line.
 type eye struct {
-	raw      syscall.RawConn
+	raw      syscall.RawConn // nil: fd is the line's own
+	fd       int
 	datagram bool // an empty read is a datagram, not the end
 
 	look, send func(fd uintptr) // bound once: a closure for each look would be garbage
@@ -29,6 +30,9 @@ type eye struct {
 // newEye is nil where a wire has no descriptor to look at: in tests, and over
 // TLS, where a readable socket says nothing about the stream inside.
 func newEye(c Conn) *eye {
+	if s, ok := c.(*socket); ok {
+		return &eye{fd: s.fd}
+	}
 	sc, ok := c.(syscall.Conn)
 	if !ok {
 		return nil
@@ -47,7 +51,9 @@ func newEye(c Conn) *eye {
 // passed, and returns what is there. (0, nil) means nothing.
 func (e *eye) read(buf []byte, until time.Time) (int, error) {
 	e.buf, e.until = buf, until
-	if err := e.raw.Control(e.look); err != nil {
+	if e.raw == nil {
+		e.readFD(uintptr(e.fd))
+	} else if err := e.raw.Control(e.look); err != nil {
 		return 0, err
 	}
 	return e.n, e.err
@@ -56,7 +62,9 @@ func (e *eye) read(buf []byte, until time.Time) (int, error) {
 // write hands over what the kernel takes at once.
 func (e *eye) write(buf []byte) (int, error) {
 	e.buf = buf
-	if err := e.raw.Control(e.send); err != nil {
+	if e.raw == nil {
+		e.writeFD(uintptr(e.fd))
+	} else if err := e.raw.Control(e.send); err != nil {
 		return 0, err
 	}
 	return e.n, e.err

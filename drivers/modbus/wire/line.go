@@ -30,6 +30,7 @@ type Line struct {
 	tx       []byte        // of Modbus TCP, used again and again
 	number   uint16        // of the last transaction
 	usual    time.Duration // TCP: how long an answer takes of late; 0: unknown
+	quicks   int           // TCP: quick answers in a row
 	out      outcome       // of the exchange under way
 	conn     Conn
 	eye      *eye      // on conn; nil: it has no descriptor to look at

@@ -108,10 +108,21 @@ func (l *Line) dial(ctx context.Context) (Conn, error) {
 	if errors.Is(err, syscall.ECONNREFUSED) {
 		return nil, fmt.Errorf("%s refused the connection: wrong port, service off, or taken by another client", l.cfg.address())
 	}
-	if err != nil || l.cfg.TLS == nil {
-		return conn, err
+	if err != nil {
+		return nil, err
 	}
-	return l.cfg.TLS.client(ctx, conn, l.cfg.address(), l.cfg.ConnectTimeout)
+	if l.cfg.TLS != nil {
+		return l.cfg.TLS.client(ctx, conn, l.cfg.address(), l.cfg.ConnectTimeout)
+	}
+	tcp, ok := conn.(*net.TCPConn)
+	if !ok || l.cfg.Kind != TCP {
+		return conn, nil
+	}
+	s, err := newSocket(tcp)
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
 // lost closes a wire that broke and says why; the result wraps ErrGone.

@@ -15,6 +15,8 @@ import (
 const (
 	quickUsual = 500 * time.Microsecond // answers that take longer are left to the poller
 	quickWait  = time.Millisecond       // the longest wait of a thread, and the latest cancel
+
+	quicksInARow = 4 // after so many the poller need not watch the connection any more
 )
 
 // quickers is how many threads of the process wait so. More than there are
@@ -31,13 +33,18 @@ func (l *Line) quick(ctx context.Context, req Request) (Reply, progress, error) 
 		l.queue.release()
 		return Reply{}, untried, nil
 	}
+	if s, ok := l.conn.(*socket); ok && l.quicks >= quicksInARow {
+		s.unwatch()
+	}
 	p, err := l.askQuickly(req)
 	quickers.Add(-1)
 	var reply Reply
 	switch p {
 	case sent:
+		l.quicks = 0
 		return reply, p, nil // and the line is held
 	case over:
+		l.quicks++
 		reply, err = l.conclude(req, err)
 		l.startIdle()
 	}
