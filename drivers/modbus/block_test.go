@@ -35,9 +35,9 @@ func TestRefusedBlockIsTakenApartAndRemembered(t *testing.T) {
 			t.Errorf("after learning: %s", got)
 		}
 		b.stop()
+		l.requests()
 
 		b = newBench(t, l, memory, d) // a restart
-		b.l.requests()
 		b.run(500 * time.Millisecond)
 		if got := fmt.Sprint(l.requests()); got != "[1 f3 0+3 1 f3 5+2]" {
 			t.Errorf("after a restart: %s", got)
@@ -179,14 +179,18 @@ func TestSilenceDoesNotSplitWhatWasRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		u := &fakeUnit{holding: registers(0, 200)}
 		quiet := false
-		silent := func(r wire.Request) bool { return quiet && r.Quantity > 2 }
-		l := &silentLine{fakeLine: newFakeLine(map[byte]*fakeUnit{1: u}), silent: silent}
+		l := &silentLine{fakeLine: newFakeLine(map[byte]*fakeUnit{1: u})}
+		l.silent = func(r wire.Request) bool {
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			return quiet && r.Quantity > 2
+		}
 		b := newBenchLine(t, l, l.fakeLine, nil, dev("plc", 1, tag("a", "h0"), tag("b", "h5"), tag("far", "h100")))
 		defer b.stop()
 		b.run(1500 * time.Millisecond)
-		quiet = true
+		l.change(func() { quiet = true })
 		b.run(time.Minute)
-		quiet = false
+		l.change(func() { quiet = false })
 		b.run(time.Minute)
 		l.requests()
 		b.run(time.Second)

@@ -250,3 +250,30 @@ func TestSerialLineWithADeadUnit(t *testing.T) {
 		return err == nil && got.Values[0].Value.String() == "233.18" && got.Requests == 1
 	})
 }
+
+// TestSeveralRequestsUnderWay polls a device over a real connection with four
+// requests at a time, while it is written to.
+func TestSeveralRequestsUnderWay(t *testing.T) {
+	memory := &server.Memory{}
+	device := modbus.Device{Name: "plc", Bus: "plc", Unit: 1, Poll: conf.Duration(50 * time.Millisecond), MaxGap: 0}
+	for i := range 8 {
+		memory.Set(server.Holdings, 100*i, uint16(1000+i))
+		device.Tags = append(device.Tags, modbus.Tag{Name: fmt.Sprint("t", i), Reg: fmt.Sprint("h", 100*i), Write: &modbus.Write{}})
+	}
+	addr, _ := serve(t, &server.Server{Units: map[byte]server.Bank{1: memory}}, "127.0.0.1:0")
+	b, s := run(t, []modbus.Bus{{Name: "plc", TCP: addr, Timeout: conf.Duration(5 * time.Second), MaxInFlight: 4}}, []modbus.Device{device})
+	for i := range 8 {
+		waitFor(t, fmt.Sprint("t", i), func() bool { return b.value(fmt.Sprint("gw/plc/t", i)) == fmt.Sprint(1000+i) })
+	}
+	for n := range 20 {
+		tag := fmt.Sprint("t", n%8)
+		want := fmt.Sprint(2000 + n)
+		if err := b.Publish(t.Context(), mqtt.Message{Topic: "gw/plc/" + tag + "/set", Payload: []byte(want), Stamp: clock.Now()}); err != nil {
+			t.Fatal(err)
+		}
+		waitFor(t, tag+" = "+want, func() bool { return b.value("gw/plc/"+tag) == want })
+	}
+	if st := s.Stats(); len(st) != 1 || st[0].Devices[0].Writes != 20 || st[0].Devices[0].State != "online" || len(st[0].Errors) != 0 {
+		t.Errorf("%+v", st)
+	}
+}

@@ -3,6 +3,7 @@ package modbus
 import (
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,14 +19,21 @@ import (
 // while tags are written. Every register holds its own address until a write
 // changes it, so each good value can be checked.
 func TestNeverAWrongValue(t *testing.T) {
-	for seed := range uint64(modelSeeds) {
-		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) { neverAWrongValue(t, seed, 1) })
-		t.Run(fmt.Sprint("four at a time, seed ", seed), func(t *testing.T) { neverAWrongValue(t, seed, 4) })
+	seeds := modelSeeds
+	if os.Getenv("FIELDGATE_LONG") != "" {
+		seeds = modelSeedsLong
+	}
+	for seed := range uint64(seeds) {
+		width := 1 + 3*int(seed%2) // one request at a time, or four
+		t.Run(fmt.Sprintf("%d at a time, seed %d", width, seed), func(t *testing.T) { neverAWrongValue(t, seed, width) })
 	}
 }
 
-// modelSeeds is how many histories a test run simulates.
-const modelSeeds = 2
+// How many histories a test run simulates.
+const (
+	modelSeeds     = 2
+	modelSeedsLong = 20
+)
 
 func neverAWrongValue(t *testing.T, seed uint64, width int) {
 	const units, span, tags = 4, 10 * time.Minute, 12
