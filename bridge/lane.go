@@ -73,9 +73,10 @@ type lane struct {
 	order    []*batch // open, oldest first
 	held     int
 	heldSize int
-	dry      bool // the last reading brought nothing
-	calm     bool // the last reading of alarms brought none
-	flying   int  // parcels in flight
+	dry      bool      // the last reading brought nothing
+	calm     bool      // the last reading of alarms brought none
+	flying   int       // parcels in flight
+	delayed  time.Time // until then some refused parcel has to wait
 }
 
 func newLane(kind buffer.Lane) *lane {
@@ -84,9 +85,10 @@ func newLane(kind buffer.Lane) *lane {
 
 func (l *lane) waiting() int { return len(l.ready[0]) + len(l.ready[1]) + len(l.ready[2]) }
 
-// wantsMore reports whether the lane should be read on.
+// wantsMore reports whether the lane should be read on: when half of what is
+// read ahead is gone.
 func (l *lane) wantsMore(window int) bool {
-	return l.waiting() < max(readAhead, 2*window) && l.held < heldEntries && l.heldSize < heldBytes
+	return l.waiting() < max(readAhead, 2*window)/2 && l.held < heldEntries && l.heldSize < heldBytes
 }
 
 // add puts an entry into its batch, or makes a parcel of it.
@@ -161,6 +163,9 @@ func (l *lane) push(p *parcel) {
 // putBack puts parcels that were taken out back in their place.
 func (l *lane) putBack(parcels ...*parcel) {
 	for _, p := range parcels {
+		if p.due.After(l.delayed) {
+			l.delayed = p.due
+		}
 		r := rank(p.route.priority)
 		list := l.ready[r]
 		i := 0
@@ -175,6 +180,9 @@ func (l *lane) putBack(parcels ...*parcel) {
 // is due. A batch of the backlog waits only while there is more to read; one
 // without max_wait waits only for what can be read right now.
 func (l *lane) closeDue(now time.Time) (next time.Time) {
+	if len(l.order) == 0 {
+		return next
+	}
 	full := l.held >= heldEntries || l.heldSize >= heldBytes
 	for _, b := range append([]*batch(nil), l.order...) {
 		wait := b.key.route.batch.wait
@@ -222,6 +230,9 @@ func (l *lane) remove(p *parcel) {
 
 // soonest is when the next refused parcel may go again; zero: none waits.
 func (l *lane) soonest(now time.Time) (next time.Time) {
+	if !now.Before(l.delayed) {
+		return next
+	}
 	for _, list := range l.ready {
 		for _, p := range list {
 			if p.due.After(now) && (next.IsZero() || p.due.Before(next)) {

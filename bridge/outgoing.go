@@ -59,7 +59,7 @@ func (r *route) message(topic string, entries []buffer.Entry) (mqtt.Message, err
 			return out, err
 		}
 	}
-	out.Props.User = append(out.Props.User, r.identity(first.Props, entries)...)
+	out.Props.User = r.identity(out.Props.User, first.Props, entries)
 	return out, nil
 }
 
@@ -94,24 +94,35 @@ func (r *route) encode(out *mqtt.Message, enc *encode.Encoder, entries []buffer.
 	return nil
 }
 
-// identity are the properties that name the message for receivers.
-func (r *route) identity(props *mqtt.Properties, entries []buffer.Entry) []mqtt.UserProperty {
+// identity are the properties that name the message for receivers, after what
+// the message has of its own.
+func (r *route) identity(own []mqtt.UserProperty, props *mqtt.Properties, entries []buffer.Entry) []mqtt.UserProperty {
+	origin, hops := r.gateway, 0
+	if props != nil && len(props.User) > 0 {
+		origin = orText(userProperty(props.User, propOrigin), r.gateway)
+		hops = hopsOf(props.User)
+	}
+	all := make([]mqtt.UserProperty, len(own), len(own)+5)
+	copy(all, own)
+	return append(all,
+		mqtt.UserProperty{Name: propID, Value: r.gateway},
+		mqtt.UserProperty{Name: propEpoch, Value: strconv.FormatUint(uint64(entries[0].Epoch), 10)},
+		mqtt.UserProperty{Name: propSeq, Value: numbers(entries)},
+		mqtt.UserProperty{Name: propOrigin, Value: origin},
+		mqtt.UserProperty{Name: propHops, Value: strconv.Itoa(hops + 1)},
+	)
+}
+
+// numbers are the seqs of a message or batch.
+func numbers(entries []buffer.Entry) string {
+	if len(entries) == 1 {
+		return strconv.FormatUint(entries[0].Seq, 10)
+	}
 	items := make([]encode.Item, len(entries))
 	for i := range entries {
 		items[i].Seq = entries[i].Seq
 	}
-	origin, hops := r.gateway, 0
-	if props != nil {
-		origin = orText(userProperty(props.User, propOrigin), r.gateway)
-		hops = hopsOf(props.User)
-	}
-	return []mqtt.UserProperty{
-		{Name: propID, Value: r.gateway},
-		{Name: propEpoch, Value: strconv.FormatUint(uint64(entries[0].Epoch), 10)},
-		{Name: propSeq, Value: encode.Seqs(items)},
-		{Name: propOrigin, Value: origin},
-		{Name: propHops, Value: strconv.Itoa(hops + 1)},
-	}
+	return encode.Seqs(items)
 }
 
 // foreign are the user properties that are not the bridge's own.

@@ -120,6 +120,22 @@ func TestWindow(t *testing.T) {
 	if small.size != 2 {
 		t.Errorf("Receive Maximum 2: window %d", small.size)
 	}
+	quick := newWindow(1000)
+	for trip := range 5 { // doubles in each round trip
+		for range quick.size {
+			quick.acked(time.Millisecond, true)
+		}
+		if want := windowStart << (trip + 1); quick.size != want {
+			t.Errorf("round trip %d: window %d, want %d", trip, quick.size, want)
+		}
+	}
+	quick.acked(time.Second/2, true) // the link's limit
+	for range 128 {
+		quick.acked(time.Millisecond, true)
+	}
+	if quick.size != 129 {
+		t.Errorf("then grows to %d in a round trip, want 129", quick.size)
+	}
 	idle := newWindow(100)
 	for range 100 {
 		idle.acked(time.Millisecond, false)
@@ -132,7 +148,7 @@ func TestWindow(t *testing.T) {
 	for range 100 {
 		full.acked(300*time.Millisecond, true)
 	}
-	if full.size != windowStart {
+	if full.size != windowStart+1 {
 		t.Errorf("grew to %d although acknowledgements take three times as long", full.size)
 	}
 	for range 100 {

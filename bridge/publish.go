@@ -45,8 +45,7 @@ func (s *sender) publish(ctx context.Context, p *parcel, now time.Time) error {
 	s.b.budget.spend(size, now)
 	s.b.count.sent.Add(1)
 	s.b.count.bytes.Add(uint64(len(msg.Topic) + len(msg.Payload)))
-	ctx, cancel := context.WithTimeout(ctx, ackGiveUp)
-	defer cancel()
+	// Where the peer reads nothing any more, the connection ends by itself.
 	if err := s.conn.PublishAsync(ctx, msg, func(err error) { s.done(p, err) }); err != nil {
 		return s.publishFailed(p, err)
 	}

@@ -65,7 +65,13 @@ type sender struct {
 	acks     int
 	pressed  bool // the window holds something back
 	hold     bool // bulk waits, to save
-	looked   time.Time
+
+	acked  []uint64 // by the upstream, not told to the queue yet; empty outside collect
+	spare  []result
+	both   [2]*lane
+	looked time.Time // at the budget
+	swept  time.Time // the flight, for overdue acknowledgements
+	turn   time.Time // when run's last turn ended
 
 	mu      sync.Mutex // guards results alone
 	results []result
@@ -86,6 +92,7 @@ const (
 	quotaMost   = 5 * time.Minute
 	liveIdle    = 2 * time.Second // without live values for so long the backlog may use the whole window
 	tick        = time.Second
+	gatherFor   = time.Millisecond
 	closedFresh = 10 * time.Second // a peer that closes so soon after a message may have closed because of it
 )
 
@@ -123,6 +130,7 @@ func (s *sender) run(ctx context.Context) error {
 		}
 		s.b.count.window.Store(int64(s.window.size))
 		s.b.count.inflight.Store(int64(len(s.flight)))
+		s.gather()
 		timer.Reset(wait)
 		select {
 		case <-ctx.Done():
@@ -137,6 +145,18 @@ func (s *sender) run(ctx context.Context) error {
 			s.stir()
 		}
 	}
+}
+
+// gather lets a moment go by where something is in flight: what comes meanwhile
+// shares the next packets on the wire, and the work around them. A message that
+// finds the link idle goes at once.
+func (s *sender) gather() {
+	now := time.Now()
+	if pause := gatherFor - now.Sub(s.turn); pause > 0 && len(s.flight) > 0 {
+		time.Sleep(pause)
+		now = now.Add(pause)
+	}
+	s.turn = now
 }
 
 func lost(err error) error {
@@ -156,9 +176,11 @@ func (s *sender) leave() {
 
 func (s *sender) lanes() []*lane {
 	if s.live == nil {
-		return []*lane{s.back}
+		s.both[0] = s.back
+		return s.both[:1]
 	}
-	return []*lane{s.live, s.back}
+	s.both = [2]*lane{s.live, s.back}
+	return s.both[:]
 }
 
 // stir makes the lanes look into the queue again.
@@ -183,8 +205,9 @@ func (s *sender) done(p *parcel, err error) {
 func (s *sender) collect() {
 	s.mu.Lock()
 	results := s.results
-	s.results = nil
+	s.results = s.spare[:0]
 	s.mu.Unlock()
+	defer s.settle(results)
 	for _, r := range results {
 		if _, ok := s.flight[r.p]; !ok {
 			continue
@@ -200,9 +223,21 @@ func (s *sender) collect() {
 		if refused {
 			s.refused(r.p, code, r.at)
 		} else {
-			s.acked(r)
+			s.taken(r)
 		}
 	}
+}
+
+// settle tells the queue what was acknowledged, all of it at once.
+func (s *sender) settle(results []result) {
+	clear(results)
+	s.spare = results[:0]
+	if len(s.acked) == 0 {
+		return
+	}
+	s.b.poison.forget(s.acked)
+	s.b.queue.Ack(s.acked...)
+	s.acked = s.acked[:0]
 }
 
 // answered notes that the upstream is alive and takes messages.
@@ -212,14 +247,15 @@ func (s *sender) answered(at time.Time) {
 	s.b.suspect.clear()
 }
 
-func (s *sender) acked(r result) {
+func (s *sender) taken(r result) {
 	s.pause = 0
 	took := r.at.Sub(r.p.sent)
 	s.window.acked(took, s.pressed)
 	s.b.latency.add(took)
 	s.b.count.acked.Add(uint64(len(r.p.entries)))
-	s.b.poison.forget(r.p.ids())
-	s.b.queue.Ack(r.p.ids()...)
+	for i := range r.p.entries {
+		s.acked = append(s.acked, r.p.entries[i].ID)
+	}
 }
 
 // refused decides about a message that the upstream did not take.
@@ -400,6 +436,10 @@ func (s *sender) overdue(now time.Time) error {
 		s.lastAck = now
 		return nil
 	}
+	if now.Sub(s.swept) < tick/4 {
+		return nil
+	}
+	s.swept = now
 	oldest := now
 	for p := range s.flight {
 		if p.sent.Before(oldest) {

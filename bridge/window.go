@@ -19,11 +19,12 @@ const (
 
 // window is how many messages may be unacknowledged: it grows by one for each
 // round trip that it held something back in, as long as acknowledgements come
-// quickly; it shrinks when they become slow and halves when they time out. Its
-// owner locks.
+// quickly, and doubles in each until the first that does not; it shrinks when
+// they become slow and halves when they time out. Its owner locks.
 type window struct {
 	size, limit int
 	credit      int           // acknowledgements since the last growth
+	felt        bool          // the link's limit: doubling is over
 	slow        int           // slow ones since the last shrinking
 	base        time.Duration // the shortest round trip seen
 	shrunk      time.Time
@@ -43,16 +44,18 @@ func (w *window) acked(d time.Duration, pressed bool) {
 	if w.base == 0 || d < w.base {
 		w.base = d
 	}
+	quick := d <= 2*w.base+growBelow
+	w.felt = w.felt || !quick
 	if d > 4*w.base+shrinkAbove {
 		if w.slow++; w.slow >= w.size && w.size > 1 {
 			w.size, w.slow, w.credit = w.size-1, 0, 0
 		}
 		return
 	}
-	if !pressed || d > 2*w.base+growBelow {
+	if !pressed || !quick {
 		return
 	}
-	if w.credit++; w.credit >= w.size && w.size < w.limit {
+	if w.credit++; (w.credit >= w.size || !w.felt) && w.size < w.limit {
 		w.size, w.credit, w.slow = w.size+1, 0, 0
 	}
 }
@@ -62,7 +65,7 @@ func (w *window) timedOut(now time.Time) bool {
 	if !w.shrunk.IsZero() && now.Sub(w.shrunk) < ackTimeout {
 		return false
 	}
-	w.shrunk, w.credit = now, 0
+	w.shrunk, w.credit, w.felt = now, 0, true
 	w.size = max(1, w.size/2)
 	return true
 }

@@ -107,25 +107,26 @@ type Buffer struct {
 	done   chan struct{} // closed when the writer has ended
 	closeO sync.Once
 
-	mu       sync.Mutex
-	closed   bool
-	epoch    uint32
-	seq      uint64
-	serial   uint64      // of the counters stored last
-	cursors  [64]*Cursor // by bit
-	active   uint64      // bits of upstreams that take new messages
-	ram      [classes][]*record
-	ramBytes int
-	ramCount int
-	diskHigh [classes]uint64 // highest id ever stored, per class
-	room     chan struct{}   // closed, and made anew, when room may have come
-	dirty    bool            // the stored counters differ from those in memory
-	badSegs  []uint64        // damaged segments that a reader found
-	fault    error           // an error that a reader met; the writer repairs
-	lowDisk  bool            // less than min_free is left
-	damaged  bool            // this start found queue.db damaged
-	salvage  bool            // a damaged file is being searched: absence proves nothing
-	stats    counters
+	mu         sync.Mutex
+	closed     bool
+	epoch      uint32
+	seq        uint64
+	serial     uint64      // of the counters stored last
+	cursors    [64]*Cursor // by bit
+	active     uint64      // bits of upstreams that take new messages
+	ram        [classes][]*record
+	ramBytes   int
+	ramCount   int
+	diskHigh   [classes]uint64 // highest id ever stored, per class
+	room       chan struct{}   // closed, and made anew, when room may have come
+	roomWanted bool            // somebody waits for room
+	dirty      bool            // the stored counters differ from those in memory
+	badSegs    []uint64        // damaged segments that a reader found
+	fault      error           // an error that a reader met; the writer repairs
+	lowDisk    bool            // less than min_free is left
+	damaged    bool            // this start found queue.db damaged
+	salvage    bool            // a damaged file is being searched: absence proves nothing
+	stats      counters
 }
 
 // Open opens queue.db and state.db in cfg.Dir, making what is missing. A
@@ -210,6 +211,7 @@ func (b *Buffer) Append(ctx context.Context, items []Item) error {
 		n := b.appendLocked(rest, w)
 		rest = rest[n:]
 		waitFor := b.room
+		b.roomWanted = b.roomWanted || len(rest) > 0
 		b.mu.Unlock()
 		if len(rest) == 0 {
 			break
@@ -355,6 +357,10 @@ func (b *Buffer) goneLocked(r *record) {
 
 // roomLocked wakes everybody who waits for room.
 func (b *Buffer) roomLocked() {
+	if !b.roomWanted {
+		return
+	}
+	b.roomWanted = false
 	close(b.room)
 	b.room = make(chan struct{})
 }

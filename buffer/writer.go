@@ -22,6 +22,7 @@ type writer struct {
 	shrinkPause time.Duration
 	salvager    *salvager
 	thinned     thinner
+	linger      linger
 	closeErr    error
 
 	fileBytes atomic.Int64
@@ -58,7 +59,9 @@ func (w *writer) run() {
 	for {
 		select {
 		case <-b.urgent:
-			w.flush()
+			if w.hold() {
+				w.flush()
+			}
 		case <-commit.C:
 			w.flush()
 		case f := <-b.calls:

@@ -11,12 +11,12 @@ import (
 func (a *app) benchCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "bench", Short: "Measure what this board can do", GroupID: "run", Args: cobra.NoArgs,
-		Long: `Measures the broker, the queue, the buses or the whole gateway on this machine. What is measured runs in a process
+		Long: `Measures the broker, the bridge, the queue, the buses or the whole gateway on this machine. What is measured runs in a process
 of its own with a configuration in a temporary directory; a running gateway is not touched. docs/performance.md
 explains the figures.`,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(a.benchBrokerCommand(), a.benchQueueCommand(), a.benchBusCommand(), a.benchDevicesCommand(), a.benchGatewayCommand(), a.benchMasterCommand())
+	c.AddCommand(a.benchBrokerCommand(), a.benchBridgeCommand(), a.benchQueueCommand(), a.benchBusCommand(), a.benchDevicesCommand(), a.benchGatewayCommand(), a.benchMasterCommand())
 	return c
 }
 

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,7 +23,8 @@ const (
 // Load is one run against a broker.
 type Load struct {
 	Address            string
-	PID                int // of the broker; 0: not known
+	SubscribeAt        string // another broker that delivers; "": the same
+	PID                int    // of the broker; 0: not known
 	Username, Password string
 
 	Scenario    string // fanin, fanout or pairs
@@ -114,7 +116,7 @@ func (r *loadRun) connect(ctx context.Context) error {
 	base := fmt.Sprintf("fieldgate-bench/%d-%d", os.Getpid(), r.epoch.UnixNano()%1e9)
 	topic := func(i int) string { return fmt.Sprintf("%s/t/%d", base, i) }
 	for i := range publishers {
-		k, err := r.dial(ctx, fmt.Sprintf("bp%d", i))
+		k, err := r.dial(ctx, r.Address, fmt.Sprintf("bp%d", i))
 		if err != nil {
 			return fmt.Errorf("publisher %d: %w", i, err)
 		}
@@ -135,7 +137,7 @@ func (r *loadRun) connect(ctx context.Context) error {
 		r.publishers = append(r.publishers, p)
 	}
 	for i := range subscribers {
-		k, err := r.dial(ctx, fmt.Sprintf("bs%d", i))
+		k, err := r.dial(ctx, cmp.Or(r.SubscribeAt, r.Address), fmt.Sprintf("bs%d", i))
 		if err != nil {
 			return fmt.Errorf("subscriber %d: %w", i, err)
 		}
@@ -159,8 +161,8 @@ func (r *loadRun) connect(ctx context.Context) error {
 	return nil
 }
 
-func (r *loadRun) dial(ctx context.Context, name string) (*link, error) {
-	return dialLink(ctx, linkOptions{address: r.Address, username: r.Username, password: r.Password,
+func (r *loadRun) dial(ctx context.Context, address, name string) (*link, error) {
+	return dialLink(ctx, linkOptions{address: address, username: r.Username, password: r.Password,
 		client: fmt.Sprintf("%s-%d-%d", name, os.Getpid(), r.epoch.UnixNano()%1e6)})
 }
 
