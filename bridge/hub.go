@@ -76,6 +76,7 @@ func appendItems(items []buffer.Item, m *mqtt.Message, bridges []*Bridge) []buff
 	if m.Sample != nil && len(m.Sample.Group) > 0 {
 		return appendGroup(items, m, bridges)
 	}
+	before := len(items)
 	shared := buffer.Item{Message: *m, Priority: buffer.Bulk, Durable: m.QoS > 0}
 	for _, b := range bridges {
 		w := b.wants(m)
@@ -90,6 +91,11 @@ func appendItems(items []buffer.Item, m *mqtt.Message, bridges []*Bridge) []buff
 	}
 	if shared.Targets != 0 {
 		items = append(items, shared)
+	}
+	if n := len(items) - before; n > 1 { // one commit need not carry them all
+		for i := before; i < len(items); i++ {
+			items[i].Message.Exchange = nil
+		}
 	}
 	return items
 }

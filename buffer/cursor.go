@@ -280,6 +280,9 @@ func (t *taker) fromMemoryLocked(class int, pos *uint64, high uint64) {
 		if r.id > high {
 			break
 		}
+		if c.b.earlyLocked(r) {
+			return // settle will say that it is there
+		}
 		c.acked[class].add(*pos+1, r.id-1)
 		*pos = r.id
 		_, out := c.out[r.id]
@@ -314,7 +317,9 @@ func (t *taker) onlyMemoryLocked(class int) {
 func (t *taker) take(id uint64, m *mqtt.Message, h handed) {
 	t.c.out[id] = h
 	t.bytes += len(m.Topic) + len(m.Payload)
-	t.got = append(t.got, Entry{ID: id, Epoch: epochOf(id), Seq: seqOf(id), Priority: classPriority(classOf(id)), Message: *m})
+	e := Entry{ID: id, Epoch: epochOf(id), Seq: seqOf(id), Priority: classPriority(classOf(id)), Message: *m}
+	e.Message.Exchange = nil // queued again, in quarantine, it is no repetition
+	t.got = append(t.got, e)
 }
 
 // passLocked notes that a stored range holds nothing for this upstream. While

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -30,7 +31,9 @@ func TestMain(m *testing.M) {
 // killChild is the process that is killed: four durable publishers, one that
 // does not wait, and a reader that acknowledges now and then. It prints what
 // was promised, one line each, unbuffered: "p N" for a durable Append that
-// returned, "q N" for a session message, "a N" for an Ack. It ends by itself
+// returned, "q N" for a session message of QoS 2 and the packet id of a publish
+// that was taken in with it, "r N" for the end of that publish, "a N" for an
+// Ack and "d N" for a session message that may be gone. It ends by itself
 // when its parent is gone.
 func killChild(dir string) {
 	fail := func(err error) {
@@ -75,14 +78,30 @@ func killChild(dir string) {
 		}()
 	}
 	go func() {
-		if err := b.State().Apply(ctx, true, []mqtt.StoreChange{{PutSession: &mqtt.SessionState{ClientID: "s", Expiry: 1000}}}); err != nil {
+		if err := b.State().Apply(ctx, true, []mqtt.StoreChange{{PutSession: &mqtt.SessionState{ClientID: "s", Expiry: 1000, Exchanges: 1}}}); err != nil {
 			fail(err)
 		}
-		for n := base; ; n++ {
-			if err := b.State().Apply(ctx, true, []mqtt.StoreChange{{Enqueue: &mqtt.SessionEntry{ClientID: "s", Queued: mqtt.Queued{Seq: n & (1<<40 - 1), Message: mqtt.Message{Topic: "t"}}}}}); err != nil {
+		for n := base & (1<<40 - 1); ; n++ {
+			err := b.State().Apply(ctx, true, []mqtt.StoreChange{
+				{Enqueue: &mqtt.SessionEntry{ClientID: "s", Queued: mqtt.Queued{Seq: n, Message: mqtt.Message{Topic: "t", QoS: 2}}}},
+				{ReceivedAdd: &mqtt.SessionPacketID{ClientID: "s", PacketID: killID(n), Taken: n}},
+			})
+			if err != nil {
 				fail(err)
 			}
-			say("q", n&(1<<40-1))
+			say("q", n)
+			if n%3 != 0 { // acknowledged, and that need not be on the disk
+				say("d", n)
+				if err := b.State().Apply(ctx, false, []mqtt.StoreChange{{Dequeue: &mqtt.SessionSeq{ClientID: "s", Seq: n}}}); err != nil {
+					fail(err)
+				}
+			}
+			if n%5 == 0 { // PUBREL, which is
+				if err := b.State().Apply(ctx, true, []mqtt.StoreChange{{ReceivedDel: &mqtt.SessionPacketID{ClientID: "s", PacketID: killID(n)}}}); err != nil {
+					fail(err)
+				}
+				say("r", n)
+			}
 		}
 	}()
 	for lane := Live; ; lane = 1 - lane {
@@ -104,6 +123,17 @@ func killChild(dir string) {
 	}
 }
 
+// killID is the packet id that comes with session message n.
+func killID(n uint64) uint16 { return uint16(n%60000) + 1 }
+
+// killed is what the children have promised.
+type killed struct {
+	promised, gone map[uint64]bool // for the upstream
+	session, done  map[uint64]bool // for the session
+	released       map[uint64]bool
+	last           uint64 // the last session message
+}
+
 // TestKill kills a writing process with SIGKILL at random moments and looks
 // whether everything it had promised is still there.
 func TestKill(t *testing.T) {
@@ -112,9 +142,9 @@ func TestKill(t *testing.T) {
 		rounds = 300
 	}
 	dir := t.TempDir()
-	promised, session, gone := map[uint64]bool{}, map[uint64]bool{}, map[uint64]bool{}
+	k := &killed{map[uint64]bool{}, map[uint64]bool{}, map[uint64]bool{}, map[uint64]bool{}, map[uint64]bool{}, 0}
 	for range rounds {
-		runKilled(t, dir, promised, session, gone)
+		k.run(t, dir)
 		// After every second one: look, without taking out.
 		b := mustOpen(t, testConfig(dir))
 		upstream(t, b, "a")
@@ -131,25 +161,25 @@ func TestKill(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for n := range promised {
-			if !there[n] && !gone[n] {
+		for n := range k.promised {
+			if !there[n] && !k.gone[n] {
 				t.Fatalf("%d was promised and is not there (%d are)", n, len(there))
 			}
 		}
 		if s := b.Stats().Upstreams[0]; s.Messages != int64(len(there)) {
 			t.Fatalf("%d messages are there, the counter says %d", len(there), s.Messages)
 		}
-		checkSession(t, b, session)
+		k.checkSession(t, b)
 		if err := b.Close(); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if len(promised) == 0 || len(session) == 0 {
+	if len(k.promised) == 0 || len(k.session) == 0 || len(k.released) == 0 {
 		t.Fatal("nothing was ever promised")
 	}
 }
 
-func checkSession(t *testing.T, b *Buffer, want map[uint64]bool) {
+func (k *killed) checkSession(t *testing.T, b *Buffer) {
 	t.Helper()
 	there := map[uint64]bool{}
 	after := uint64(0)
@@ -166,18 +196,31 @@ func checkSession(t *testing.T, b *Buffer, want map[uint64]bool) {
 			after = q.Seq
 		}
 	}
-	for n := range want {
-		if !there[n] {
+	for n := range k.session {
+		if !there[n] && !k.done[n] {
 			t.Fatalf("session message %d was promised and is not there (%d are)", n, len(there))
 		}
 	}
 	if n, _ := b.State().PendingCount("s"); n != len(there) {
 		t.Fatalf("%d session messages are there, the counter says %d", len(there), n)
 	}
+	sessions, _, err := b.State().Load(context.Background())
+	if err != nil || len(sessions) != 1 {
+		t.Fatal(sessions, err)
+	}
+	s := &sessions[0]
+	if has := slices.Contains(s.Received, killID(k.last)); !has && k.last%5 != 0 || s.Taken < k.last || s.Exchanges != 1 {
+		t.Fatalf("publish %d was taken in: its packet id is there: %v, the last one stored is %d of %d", k.last, has, s.Taken, s.Exchanges)
+	}
+	for n := range k.released {
+		if k.last-n < 60000 && slices.Contains(s.Received, killID(n)) {
+			t.Fatalf("publish %d was released, and its packet id is there", n)
+		}
+	}
 }
 
-// runKilled lets the child work for a moment after its first promise.
-func runKilled(t *testing.T, dir string, promised, session, gone map[uint64]bool) {
+// run lets the child work for a moment after its first promise.
+func (k *killed) run(t *testing.T, dir string) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), killEnv+"="+dir)
@@ -201,16 +244,20 @@ func runKilled(t *testing.T, dir string, promised, session, gone map[uint64]bool
 	for sc.Scan() {
 		var kind string
 		var v uint64
-		if k, _ := fmt.Sscan(sc.Text(), &kind, &v); k != 2 {
+		if n, _ := fmt.Sscan(sc.Text(), &kind, &v); n != 2 {
 			continue // cut off by the kill
 		}
 		switch kind {
 		case "p":
-			promised[v] = true
+			k.promised[v] = true
 		case "q":
-			session[v] = true
+			k.session[v], k.last = true, v
 		case "a":
-			gone[v] = true
+			k.gone[v] = true
+		case "d":
+			k.done[v] = true
+		case "r":
+			k.released[v] = true
 		}
 		n++
 		once.Do(func() {

@@ -31,6 +31,7 @@ type meta struct {
 	clean   bool   // the last run closed the file
 	todo    [classes]spans
 	cursors []*Cursor
+	taken   []exchangeMark
 }
 
 // encodeMetaLocked writes the row.
@@ -57,6 +58,7 @@ func (b *Buffer) encodeMetaLocked(clean bool) []byte {
 			dst = c.appendLocked(dst)
 		}
 	}
+	dst = b.exchanges.append(dst, &b.ram)
 	return seal(dst)
 }
 
@@ -148,6 +150,9 @@ func (b *Buffer) decodeMeta(row []byte) (m meta, err error) {
 			return m, err
 		}
 		m.cursors = append(m.cursors, c)
+	}
+	if len(r.buf) > 0 { // earlier versions had none
+		m.taken = readExchanges(&r)
 	}
 	return m, r.err
 }

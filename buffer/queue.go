@@ -127,6 +127,8 @@ type Buffer struct {
 	damaged    bool            // this start found queue.db damaged
 	salvage    bool            // a damaged file is being searched: absence proves nothing
 	stats      counters
+
+	exchanges exchanges // of QoS 2, taken in
 }
 
 // Open opens queue.db and state.db in cfg.Dir, making what is missing. A
@@ -254,7 +256,7 @@ func (b *Buffer) appendLocked(items []Item, w *waiter) int {
 	for ; n < len(items); n++ {
 		it := &items[n]
 		targets := it.Targets & b.active
-		if targets == 0 {
+		if targets == 0 || b.exchanges.repeats(it.Message.Exchange) {
 			continue
 		}
 		if it.Durable && !b.hasRoomLocked(targets, it.Priority) {
@@ -266,6 +268,7 @@ func (b *Buffer) appendLocked(items []Item, w *waiter) int {
 			r.msg.Stamp = clock.Now()
 		}
 		r.size = int32(messageSize(&r.msg))
+		b.exchanges.take(r.msg.Exchange)
 		b.putLocked(r, it.Priority.class(), targets)
 		if it.Durable && r.need != 0 {
 			r.wait = w
@@ -329,19 +332,27 @@ func (b *Buffer) shedLocked() {
 			if b.ramBytes <= ramLimit {
 				return
 			}
-			if r.state != recWaiting || r.wait != nil {
+			if r.state != recWaiting || r.wait != nil || b.handedLocked(r) {
 				continue
 			}
 			eachBit(r.need, func(bit int) {
 				c := b.cursors[bit]
 				c.waiting[class]--
 				c.acked[class].add(r.id, r.id)
-				delete(c.out, r.id)
 				c.dropLocked(reasonDisk, r.id, &r.msg)
 			})
 			b.goneLocked(r)
 		}
 	}
+}
+
+// handedLocked reports whether an upstream may have the record already.
+func (b *Buffer) handedLocked(r *record) (handed bool) {
+	eachBit(r.need, func(bit int) {
+		_, out := b.cursors[bit].out[r.id]
+		handed = handed || out
+	})
+	return handed
 }
 
 // goneLocked takes a waiting record out of the accounts; the next grab

@@ -112,47 +112,75 @@ func (w *writer) evictAny(n int) (dropped int) {
 	return dropped
 }
 
-// evictOne takes the oldest segment of a class away from one upstream. Where
-// when is given, only if it agrees. It reports false where there was nothing
-// to take.
+// evictOne takes the oldest segment of a class away from one upstream, but for
+// what is handed out: that may be there already, and would be delivered and
+// reported. (A person who drops everything means that too.) Where when is
+// given, only if it agrees. It reports false where there was nothing to take.
 func (w *writer) evictOne(c *Cursor, class int, why reason, when func(*head) bool) bool {
 	b := w.b
 	b.mu.Lock()
 	pos := c.acked[class].past(classLow(class) + 1)
 	b.mu.Unlock()
-	s := w.segmentAfter(c, class, pos)
-	if s == nil || when != nil && (s.bad != nil || !when(&s.head)) {
-		return false
-	}
-	_, recs, err := unpack(s.hb, s.body, b.boots.current())
-	if s.bad != nil || err != nil {
+	for range evictLook {
+		s := w.segmentAfter(c, class, pos)
+		if s == nil || when != nil && (s.bad != nil || !when(&s.head)) {
+			return false
+		}
+		_, recs, err := unpack(s.hb, s.body, b.boots.current())
+		if s.bad != nil || err != nil {
+			b.mu.Lock()
+			b.badSegs = append(b.badSegs, s.id)
+			b.mu.Unlock()
+			w.quarantine()
+			return true
+		}
+		if w.takeAway(c, s, recs, pos, why) {
+			return true
+		}
 		b.mu.Lock()
-		b.badSegs = append(b.badSegs, s.id)
+		pos = c.acked[class].past(s.head.last + 1)
 		b.mu.Unlock()
-		w.quarantine()
-		return true
 	}
+	return false
+}
+
+// evictLook is how many segments evictOne looks at for one that is not handed
+// out altogether; a bridge reads ahead less than that.
+const evictLook = 64
+
+// takeAway gives up what a cursor has in a segment and reports whether that
+// was anything. Nothing for the cursor lies between pos and the segment.
+func (w *writer) takeAway(c *Cursor, s *stored, recs []unpacked, pos uint64, why reason) bool {
+	b, class := w.b, classOf(s.head.first)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	size := s.size()
+	size, kept, taken := s.size(), 0, 0
 	for i := range recs {
 		r := &recs[i]
 		if r.targets&c.Bit() == 0 || c.acked[class].has(r.id) {
 			continue
 		}
+		if _, out := c.out[r.id]; out && why != reasonOperator {
+			kept++
+			continue
+		}
+		taken++
 		c.waiting[class]--
 		c.unstoreLocked(class, 1, int64(share(size, i, len(recs))))
 		delete(c.out, r.id)
 		c.dropLocked(why, r.id, &r.msg)
+		c.acked[class].add(r.id, r.id)
 	}
-	if !b.salvage {
-		c.acked[class].add(pos+1, s.head.first-1)
+	if kept == 0 {
+		if !b.salvage {
+			c.acked[class].add(pos+1, s.head.first-1)
+		}
+		c.acked[class].add(s.head.first, s.head.last)
 	}
-	c.acked[class].add(s.head.first, s.head.last)
 	c.fresh[class].add(s.head.first, s.head.last)
 	b.dirty = true
 	b.roomLocked()
-	return true
+	return taken > 0 || kept == 0
 }
 
 // segmentAfter finds a stored segment for an upstream beyond pos; nil where

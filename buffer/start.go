@@ -59,6 +59,7 @@ func (b *Buffer) start() error {
 	b.dirty = true
 	b.salvage = len(unsalvaged(b.db.path)) > 0
 	b.adoptLocked(m.cursors)
+	b.exchanges.load(m.taken)
 	if b.damaged {
 		b.restoreNamesLocked(state.names)
 	}

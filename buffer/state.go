@@ -18,6 +18,7 @@ CREATE TABLE IF NOT EXISTS kv(k TEXT PRIMARY KEY, v BLOB NOT NULL) WITHOUT ROWID
 CREATE TABLE IF NOT EXISTS session(sid INTEGER PRIMARY KEY, client TEXT NOT NULL UNIQUE, n INTEGER NOT NULL, bytes INTEGER NOT NULL, body BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS queued(id INTEGER PRIMARY KEY, size INTEGER NOT NULL, state INTEGER NOT NULL, body BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS received(id INTEGER PRIMARY KEY);
+CREATE TABLE IF NOT EXISTS exchange(sid INTEGER PRIMARY KEY, session INTEGER NOT NULL, taken INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS retained(topic TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
 `
 
@@ -69,10 +70,13 @@ type session struct {
 	client string
 	n      int
 	bytes  int64
-	pend   []*change             // enqueued, not committed, by seq
-	gone   map[uint64]struct{}   // stored, dequeued, not committed
-	upd    map[uint64]queueState // stored, updated, not committed
-	dirty  bool                  // n and bytes differ from what is stored
+	pend   []*change           // enqueued, not committed, by seq
+	gone   map[uint64]struct{} // stored, dequeued, not committed
+	// leaving is how many of gone the writer does not have yet: n does not
+	// count them any more, and their rows are there.
+	leaving int
+	upd     map[uint64]queueState // stored, updated, not committed
+	dirty   bool                  // n and bytes differ from what is stored
 }
 
 type queueState struct {
@@ -117,6 +121,9 @@ type change struct {
 	value []byte
 	size  int
 	wait  []*waiter
+
+	exchange uint64 // its number, of receivedAdd
+
 	taken bool // the writer has it
 	dead  bool // undone before it was committed
 }
@@ -356,6 +363,7 @@ func (s *State) dequeueLocked(e *mqtt.SessionSeq, w *waiter) error {
 		x.gone = make(map[uint64]struct{})
 	}
 	x.gone[e.Seq] = struct{}{}
+	x.leaving++
 	s.addLocked(&change{kind: dequeue, sess: x, sid: x.sid, seq: e.Seq}, w)
 	return nil
 }
@@ -365,6 +373,6 @@ func (s *State) receivedLocked(e *mqtt.SessionPacketID, kind changeKind, w *wait
 	if x == nil {
 		return nil // the session ended meanwhile: nothing of it is to be kept
 	}
-	s.addLocked(&change{kind: kind, sess: x, sid: x.sid, seq: uint64(e.PacketID)}, w)
+	s.addLocked(&change{kind: kind, sess: x, sid: x.sid, seq: uint64(e.PacketID), exchange: e.Taken}, w)
 	return nil
 }

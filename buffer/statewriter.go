@@ -1,14 +1,11 @@
 package buffer
 
 import (
-	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"path/filepath"
 	"time"
-
-	"fieldgate/mqtt"
 )
 
 const (
@@ -118,72 +115,6 @@ func (s *State) saveEpoch(epoch uint32, boots []byte) {
 	s.addLocked(&change{kind: putKV, key: keyBoots, value: boots, size: len(boots)}, nil)
 }
 
-// Load reads every session and retained message, for the broker's start. What
-// is damaged is left out and reported.
-func (s *State) Load(ctx context.Context) (sessions []mqtt.SessionState, retained []mqtt.Message, err error) {
-	if err := s.flushNow(); err != nil {
-		return nil, nil, err
-	}
-	s.db.mu.Lock()
-	defer s.db.mu.Unlock()
-	s.mu.Lock()
-	boot := s.boot
-	s.mu.Unlock()
-	lost := 0
-	at := map[int64]int{}
-	err = s.db.queryLocked("SELECT sid, client, body FROM session ORDER BY sid", func(scan func(...any) error) error {
-		var sid int64
-		var client string
-		var body []byte
-		if err := scan(&sid, &client, &body); err != nil {
-			return err
-		}
-		x, err := decodeSession(body, client, boot)
-		if err != nil {
-			lost++
-			return nil
-		}
-		at[sid] = len(sessions)
-		sessions = append(sessions, x)
-		return ctx.Err()
-	})
-	if err == nil {
-		err = s.db.queryLocked("SELECT id FROM received ORDER BY id", func(scan func(...any) error) error {
-			var id int64
-			if err := scan(&id); err != nil {
-				return err
-			}
-			if i, ok := at[id>>16]; ok {
-				sessions[i].Received = append(sessions[i].Received, uint16(id))
-			}
-			return nil
-		})
-	}
-	if err == nil {
-		err = s.db.queryLocked("SELECT body FROM retained ORDER BY topic", func(scan func(...any) error) error {
-			var body []byte
-			if err := scan(&body); err != nil {
-				return err
-			}
-			m, err := decodeMessage(body, boot)
-			if err != nil {
-				lost++
-				return nil
-			}
-			retained = append(retained, m)
-			return ctx.Err()
-		})
-	}
-	if err != nil {
-		s.failed(err)
-		return nil, nil, fmt.Errorf("load the broker's state: %w", err)
-	}
-	if lost > 0 {
-		s.b.event(levelError, "E0722", "state.db: %d damaged sessions or retained messages were left out", lost)
-	}
-	return sessions, retained, nil
-}
-
 // run commits when somebody waits, when there is enough, and once per commit
 // interval, until close.
 func (s *State) run() {
@@ -257,6 +188,9 @@ func (s *State) commitLocked() (more bool, err error) {
 		s.stuck = append(s.stuck[:0], s.batch[:n]...)
 		for _, c := range s.stuck {
 			c.taken = true
+			if c.kind == dequeue {
+				c.sess.leaving--
+			}
 			if c.kind == putRetained && s.retained[c.msg.Topic] == c {
 				delete(s.retained, c.msg.Topic)
 			}
@@ -283,7 +217,11 @@ func (s *State) commitLocked() (more bool, err error) {
 }
 
 func (s *State) execLocked(work []*change, boot uint32) error {
-	touched := map[*session]bool{}
+	type freed struct {
+		bytes   int64
+		missing int // dequeued, and not there
+	}
+	touched := map[*session]freed{}
 	for _, c := range work {
 		if c.dead {
 			continue
@@ -291,13 +229,22 @@ func (s *State) execLocked(work []*change, boot uint32) error {
 		if err := s.execOneLocked(c, boot); err != nil {
 			return err
 		}
-		if c.sess != nil && c.kind != dropSession {
-			touched[c.sess] = true
+		if c.sess == nil || c.kind == dropSession {
+			continue
 		}
+		f := touched[c.sess]
+		if c.kind == dequeue {
+			f.bytes += int64(c.size)
+			if c.size == 0 {
+				f.missing++
+			}
+		}
+		touched[c.sess] = f
 	}
-	for x := range touched {
+	for x, f := range touched {
 		s.mu.Lock()
-		n, bytes, dirty := x.n, x.bytes, x.dirty
+		// What is stored counts the rows as they are after this transaction.
+		n, bytes, dirty := x.n+x.leaving+f.missing, x.bytes-f.bytes, x.dirty
 		for _, c := range x.pend { // they come with a later commit
 			if !c.taken && !c.dead {
 				n--
@@ -324,7 +271,8 @@ func (s *State) execOneLocked(c *change, boot uint32) error {
 		return errors.Join(
 			s.db.execLocked("DELETE FROM session WHERE sid = ?", c.sid),
 			s.db.execLocked("DELETE FROM queued WHERE id >= ? AND id < ?", int64(c.sid)<<sessionSeqBits, int64(c.sid+1)<<sessionSeqBits),
-			s.db.execLocked("DELETE FROM received WHERE id >= ? AND id < ?", int64(c.sid)<<16, int64(c.sid+1)<<16))
+			s.db.execLocked("DELETE FROM received WHERE id >= ? AND id < ?", int64(c.sid)<<16, int64(c.sid+1)<<16),
+			s.db.execLocked("DELETE FROM exchange WHERE sid = ?", c.sid))
 	case putRetained:
 		if len(c.msg.Payload) == 0 {
 			return s.db.execLocked("DELETE FROM retained WHERE topic = ?", c.msg.Topic)
@@ -343,6 +291,11 @@ func (s *State) execOneLocked(c *change, boot uint32) error {
 		s.mu.Unlock()
 		return err
 	case receivedAdd:
+		if c.exchange > 0 { // of one session they come in order
+			if err := s.db.execLocked("UPDATE exchange SET taken = ? WHERE sid = ?", int64(c.exchange), c.sid); err != nil {
+				return err
+			}
+		}
 		return s.db.execLocked("INSERT OR IGNORE INTO received(id) VALUES(?)", int64(c.sid)<<16|int64(c.seq))
 	case receivedDel:
 		return s.db.execLocked("DELETE FROM received WHERE id = ?", int64(c.sid)<<16|int64(c.seq))
@@ -361,6 +314,12 @@ func (s *State) putSessionRowLocked(c *change, boot uint32) error {
 		ON CONFLICT(sid) DO UPDATE SET body = excluded.body`, c.sid, c.put.ClientID, body)
 	if err != nil {
 		return err
+	}
+	if c.put.Exchanges != 0 {
+		err := s.db.execLocked("INSERT OR REPLACE INTO exchange(sid, session, taken) VALUES(?, ?, ?)", c.sid, int64(c.put.Exchanges), int64(c.put.Taken))
+		if err != nil {
+			return err
+		}
 	}
 	if err := s.db.execLocked("DELETE FROM received WHERE id >= ? AND id < ?", int64(c.sid)<<16, int64(c.sid+1)<<16); err != nil {
 		return err
@@ -392,6 +351,9 @@ func (s *State) settle(work []*change) {
 				}
 			case dequeue:
 				delete(x.gone, c.seq)
+				if c.size == 0 {
+					x.n++ // it was not there
+				}
 				x.bytes -= int64(c.size)
 				x.dirty = true
 				c.size = 64

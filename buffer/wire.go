@@ -49,6 +49,16 @@ func (r *wireReader) byte() byte {
 	return b
 }
 
+func (r *wireReader) uint64() uint64 {
+	if len(r.buf) < 8 {
+		r.fail()
+		return 0
+	}
+	v := binary.LittleEndian.Uint64(r.buf)
+	r.buf = r.buf[8:]
+	return v
+}
+
 // bytes returns a view of the next length-prefixed bytes.
 func (r *wireReader) bytes() []byte {
 	n := r.uvarint()

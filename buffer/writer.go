@@ -308,6 +308,9 @@ func (w *writer) settle(bt *batch, took time.Duration) {
 			r.state = recStored
 			r.wait.release()
 			r.wait = nil
+			if r.msg.Exchange != nil {
+				eachBit(r.need, func(bit int) { poke(b.cursors[bit].notify) })
+			}
 			b.ramBytes -= int(r.size) + recordCost
 			b.ramCount--
 		}

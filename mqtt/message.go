@@ -31,6 +31,17 @@ type Message struct {
 	Origin string      // client id, or "device:NAME", "upstream:NAME", "gateway" for our own parts
 	Stamp  clock.Stamp // when it was published here
 	Sample *Sample     // the value behind a message of KindSample, else nil
+
+	Exchange *Exchange // of a QoS 2 publish that its client may send again after a crash of ours, else nil
+}
+
+// Exchange numbers the QoS 2 publishes of a session. A publish that the client
+// sends again because a crash made the broker forget it gets its number again,
+// so that who has stored it knows it.
+type Exchange struct {
+	Session uint64 // names the session, for ever
+	Number  uint64 // of the publish in it, in the order they came
+	Again   bool   // the client says that it may have sent it before (DUP)
 }
 
 // Kind sorts messages for routes (`types = […]`).

@@ -29,6 +29,8 @@ type SessionState struct {
 	Will          *Will          // a will that still waits for its delay
 	Subscriptions []Subscription // in the order they were made
 	Received      []uint16       // ids of QoS 2 publishes whose PUBREL is due
+	Exchanges     uint64         // names the session in Exchange; 0: not yet
+	Taken         uint64         // the number of the last Exchange that was taken in
 }
 
 // Queued is a message that a session must still get.
@@ -69,4 +71,5 @@ type SessionSeq struct {
 type SessionPacketID struct {
 	ClientID string
 	PacketID uint16
+	Taken    uint64 // ReceivedAdd: the publish's number in SessionState.Taken
 }

@@ -191,7 +191,7 @@ func TestFullDisk(t *testing.T) {
 		t.Fatalf("publish: %d %s", code, text)
 	}
 	// It holds still meanwhile: what it gives up on a full disk is not ours.
-	if err := g.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+	if err := g.Cmd.Process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
 	fill(t, full)

@@ -363,14 +363,14 @@ func TestFreshStart(t *testing.T) {
 	}
 	p.until("has the last file", func() bool { return statusHas(t, socket, `"gw39"`) })
 	p.stop(syscall.SIGTERM)
-	if code := p.cmd.ProcessState.ExitCode(); code != 0 {
+	if code := p.Cmd.ProcessState.ExitCode(); code != 0 {
 		t.Errorf("exit code %d\n%s", code, p.everything())
 	}
 }
 
 func signalTo(t *testing.T, p *proc, sig syscall.Signal) {
 	t.Helper()
-	if err := p.cmd.Process.Signal(sig); err != nil {
+	if err := p.Cmd.Process.Signal(sig); err != nil {
 		t.Fatalf("%v: %s", err, p.everything())
 	}
 }

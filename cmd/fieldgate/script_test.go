@@ -2,11 +2,12 @@ package main
 
 import (
 	"os"
-	"path/filepath"
 	"strconv"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"fieldgate/cmd/fieldgate/internal/proctest"
 )
 
 func TestMain(m *testing.M) {
@@ -18,9 +19,7 @@ type tidy struct{ m *testing.M }
 
 func (t tidy) Run() int {
 	code := t.m.Run()
-	if built != "" {
-		os.RemoveAll(filepath.Dir(built))
-	}
+	proctest.Clean()
 	return code
 }
 

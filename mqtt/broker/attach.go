@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"time"
 
 	"fieldgate/buffer/clock"
@@ -156,6 +157,9 @@ func (s *session) prepare(c *conn, who identity, expiry uint32) []mqtt.StoreChan
 	defer s.mu.Unlock()
 	s.who, s.version, s.expiry = who, c.version, expiry
 	s.persistent = s.persistent || expiry > 0
+	if s.persistent && s.exchanges == 0 {
+		s.exchanges = rand.Uint64()>>1 | 1 // of 63 bits, never 0
+	}
 	s.left, s.will = clock.Stamp{}, nil // back before the delay was over: no will [MQTT-3.1.3-9]
 	if s.timer != nil {
 		s.timer.Stop()

@@ -27,7 +27,6 @@ type batch struct {
 	durable []mqtt.StoreChange // must be committed before the acknowledgements
 	lazy    []mqtt.StoreChange // may go with the next commit
 	pending []placed           // deliveries among durable
-	after   []following        // changes to deliveries that others are committing just now
 	calls   []call
 	acks    []ack
 	raw     []byte // other answers, encoded, that wait for the commit as well
@@ -41,12 +40,6 @@ type batch struct {
 type placed struct {
 	*pending
 	change int
-}
-
-// following is a change that must not overtake the commit of its delivery.
-type following struct {
-	wait   <-chan struct{}
-	change mqtt.StoreChange
 }
 
 // call is what a handler will be called with.
@@ -126,8 +119,6 @@ func (bt *batch) reset() {
 	clear(bt.pending)
 	clear(bt.calls)
 	clear(bt.blocked)
-	clear(bt.after)
-	bt.after = bt.after[:0]
 	bt.durable, bt.lazy, bt.pending, bt.calls, bt.blocked = bt.durable[:0], bt.lazy[:0], bt.pending[:0], bt.calls[:0], bt.blocked[:0]
 	bt.acks, bt.raw, bt.err, bt.vital = bt.acks[:0], bt.raw[:0], nil, false
 	if cap(bt.raw) > 64<<10 {
@@ -193,23 +184,6 @@ func (bt *batch) commit(ctx context.Context) {
 	if len(bt.durable)+len(bt.lazy) > 0 {
 		bt.apply(ctx)
 	}
-	if len(bt.after) > 0 {
-		bt.applyAfter(ctx)
-	}
-}
-
-// applyAfter makes the changes that had to wait. Our own commit is over by
-// now, so two batches that wait for each other's both go on.
-func (bt *batch) applyAfter(ctx context.Context) {
-	changes := make([]mqtt.StoreChange, 0, len(bt.after))
-	for _, f := range bt.after {
-		<-f.wait
-		changes = append(changes, f.change)
-	}
-	if err := bt.b.store.Apply(ctx, true, changes); err != nil {
-		bt.b.storeFailed(err)
-		bt.refuseAll(err)
-	}
 }
 
 func (bt *batch) apply(ctx context.Context) {
@@ -234,6 +208,19 @@ func (bt *batch) refuseAll(err error) {
 	}
 	if bt.conn != nil {
 		bt.conn.storeBroken = true
+		bt.conn.forget(bt.durable)
+	}
+}
+
+// forget takes QoS 2 publishes back that were not taken in after all: sent
+// again, they are new.
+func (c *conn) forget(changes []mqtt.StoreChange) {
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
+	for i := range changes {
+		if add := changes[i].ReceivedAdd; add != nil {
+			delete(c.s.received, add.PacketID)
+		}
 	}
 }
 
@@ -273,6 +260,9 @@ func (bt *batch) settle(err error) {
 		s := p.session
 		s.mu.Lock()
 		s.settleLocked(p)
+		if !p.disk && s.conn != nil {
+			bt.goOnLocked(s, p, err)
+		}
 		switch {
 		case p.acked && err == nil:
 			late = append(late, mqtt.StoreChange{Dequeue: &mqtt.SessionSeq{ClientID: s.id, Seq: p.seq}})
@@ -294,11 +284,25 @@ func (bt *batch) settle(err error) {
 	}
 }
 
+// goOnLocked sends what waited for this commit, or takes it out of the queue
+// where the commit failed: then its publisher is refused.
+func (bt *batch) goOnLocked(s *session, p *pending, err error) {
+	if err != nil {
+		for i := range s.queue.len() {
+			if e := s.queue.at(i); e.pend == p && e.qos == 2 {
+				gone := s.unqueueLocked(i)
+				s.chargeLocked(-gone.size)
+				break
+			}
+		}
+	}
+	if s.pumpLocked() {
+		bt.touchLocked(s.conn)
+	}
+}
+
 func (s *session) settleLocked(p *pending) {
 	p.settled = true
-	if p.wait != nil {
-		close(p.wait)
-	}
 	if i := slices.Index(s.uncommitted, p); i >= 0 {
 		s.uncommitted = slices.Delete(s.uncommitted, i, i+1)
 	}

@@ -162,6 +162,56 @@ func TestCrashQoS2PublishOnce(t *testing.T) {
 	r.silent()
 }
 
+// A QoS 2 publish that a crash made us forget gets its number again when the
+// client repeats it, so that who has stored it knows it; one that we did not
+// forget is not passed on again, and the next one gets the next number.
+func TestCrashQoS2Number(t *testing.T) {
+	store := newCrashing()
+	var got []mqtt.Exchange
+	open := func(store *crashing) *server {
+		s := start(t, Config{}, store)
+		err := s.Handle("#", func(_ context.Context, msgs []mqtt.Message) error {
+			for _, m := range msgs {
+				if m.Exchange == nil {
+					t.Errorf("%s has no number", m.Payload)
+					continue
+				}
+				got = append(got, *m.Exchange)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	take := func(w *peer, id uint16, dup bool) {
+		p := pub("t", fmt.Sprint(id), 2, id)
+		p.Dup = dup
+		w.send(p)
+		expect[*packet.Pubrec](w)
+	}
+	s := open(store)
+	w := s.connect(mqtt.V5, "w", durable)
+	take(w, 1, false)
+	remembered := store.afterCrash()
+	take(w, 2, false)
+
+	s = open(remembered) // knows of 1, and not of 2
+	w = s.connect(mqtt.V5, "w", durable)
+	take(w, 1, true)
+	take(w, 2, true)
+	take(w, 3, false)
+	if len(got) != 4 || got[0].Session == 0 {
+		t.Fatalf("%+v", got)
+	}
+	for i, want := range []mqtt.Exchange{{Number: 1}, {Number: 2}, {Number: 2, Again: true}, {Number: 3}} {
+		if want.Session = got[0].Session; got[i] != want {
+			t.Errorf("publish %d: %+v, want %+v", i, got[i], want)
+		}
+	}
+}
+
 // A QoS 2 delivery keeps its packet id over a crash, and is not sent as a
 // message again once PUBREC has come.
 func TestCrashQoS2Delivery(t *testing.T) {

@@ -51,7 +51,7 @@ func (bt *batch) deliverAcked(p *publish, t *target, qos mqtt.QoS, retain bool) 
 		bt.store(p, s, &e)
 	}
 	switch {
-	case c != nil && s.queue.len() == 0 && s.disk == 0 && c.openLocked(e.seq):
+	case c != nil && s.queue.len() == 0 && s.disk == 0 && c.openLocked(e.seq) && !e.earlyLocked():
 		s.cursor = e.seq
 		bt.sendFirst(p, s, c, e)
 		bt.touchLocked(c)
@@ -220,7 +220,7 @@ func (s *session) pumpLocked() bool {
 			}
 			continue
 		}
-		if !c.openLocked(e.seq) {
+		if !c.openLocked(e.seq) || e.earlyLocked() {
 			break
 		}
 		if s.nextLocked(c, now) {

@@ -45,6 +45,9 @@ func (c *conn) onPublish(header byte, body []byte) error {
 	p.reset()
 	p.topic, p.payload, p.view, p.qos, p.retain, p.props = r.topic, v.Payload, true, v.QoS, v.Retain, v.Props
 	p.origin = c.s.id
+	if v.QoS == 2 {
+		p.exchange = c.exchange(v.Dup)
+	}
 	if ack >= 0 && c.version == mqtt.V5 && r.empty() {
 		c.batch.acks[ack].reason = mqtt.NoMatchingSubscribers
 	}
@@ -99,16 +102,30 @@ func (c *conn) expect(v *packet.PublishView) (fresh bool, err error) {
 			s.received = map[uint16]struct{}{}
 		}
 		s.received[v.PacketID] = struct{}{}
+		s.taken++
 	}
+	taken := s.taken
 	s.mu.Unlock()
 	if waiting >= maxReceive && !again {
 		return false, breach(mqtt.ReceiveMaximumExceeded, "too many publishes wait for their acknowledgement")
 	}
 	if v.QoS == 2 && !again && s.persistent {
-		bt.durable = append(bt.durable, mqtt.StoreChange{ReceivedAdd: &mqtt.SessionPacketID{ClientID: s.id, PacketID: v.PacketID}})
+		bt.durable = append(bt.durable, mqtt.StoreChange{ReceivedAdd: &mqtt.SessionPacketID{ClientID: s.id, PacketID: v.PacketID, Taken: taken}})
 	}
 	bt.acks = append(bt.acks, ack{typ: typ, id: v.PacketID})
 	return !again, nil
+}
+
+// exchange names the QoS 2 publish that expect has just taken in, for those who
+// store it before we store that we have it.
+func (c *conn) exchange(again bool) *mqtt.Exchange {
+	s := c.s
+	if !s.persistent { // constant while the connection lasts
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return &mqtt.Exchange{Session: s.exchanges, Number: s.taken, Again: again}
 }
 
 // mayPublish reports why a publish is refused, or Success.
@@ -217,14 +234,7 @@ func (c *conn) release(e *entry, id uint16) {
 			u := &mqtt.SessionEntry{ClientID: s.id}
 			u.Seq, u.PacketID, u.Released = e.seq, id, true
 			bt.vital = true
-			if e.pend != nil && !e.pend.settled {
-				if e.pend.wait == nil {
-					e.pend.wait = make(chan struct{})
-				}
-				bt.after = append(bt.after, following{e.pend.wait, mqtt.StoreChange{Update: u}})
-			} else {
-				bt.durable = append(bt.durable, mqtt.StoreChange{Update: u})
-			}
+			bt.durable = append(bt.durable, mqtt.StoreChange{Update: u})
 		}
 	}
 	bt.acks = append(bt.acks, ack{typ: packet.TypePubrel, id: id})

@@ -100,17 +100,17 @@ func (b *Broker) load(ctx context.Context) error {
 func (b *Broker) restore(ctx context.Context, st *mqtt.SessionState) error {
 	s := &session{
 		id: st.ClientID, b: b, version: st.Version, expiry: st.Expiry, persistent: true,
-		left: st.Disconnected, will: st.Will, who: identity{user: st.User, client: st.ClientID, local: true},
+		left: st.Disconnected, will: st.Will, exchanges: st.Exchanges, taken: st.Taken, who: identity{user: st.User, client: st.ClientID, local: true},
 	}
 	count, bytes := b.store.PendingCount(s.id)
 	s.disk, s.charged = count, bytes
 	b.queuedBytes.Add(bytes)
-	if count > 0 {
-		last, err := lastSeq(ctx, b.store, s.id)
-		if err != nil {
-			return err
-		}
-		s.seq = last
+	last, err := lastSeq(ctx, b.store, s.id)
+	if err != nil {
+		return err
+	}
+	if s.seq = last; last > 0 {
+		s.disk = max(1, s.disk) // look, whatever the count says
 	}
 	for _, id := range st.Received {
 		if s.received == nil {

@@ -91,7 +91,7 @@ func (m *memory) apply(c *mqtt.StoreChange) {
 		}
 	case c.ReceivedAdd != nil:
 		if s := m.sessions[c.ReceivedAdd.ClientID]; s != nil {
-			s.received[c.ReceivedAdd.PacketID] = true
+			s.received[c.ReceivedAdd.PacketID], s.state.Taken = true, c.ReceivedAdd.Taken
 		}
 	case c.ReceivedDel != nil:
 		if s := m.sessions[c.ReceivedDel.ClientID]; s != nil {

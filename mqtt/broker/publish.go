@@ -23,6 +23,8 @@ type publish struct {
 	stamp   clock.Stamp
 	sample  *mqtt.Sample
 
+	exchange *mqtt.Exchange
+
 	kept   *mqtt.Message
 	frames [12]frame // encoded once per version, QoS and retain
 }
@@ -73,7 +75,7 @@ func (p *publish) message() *mqtt.Message {
 	}
 	*m = mqtt.Message{
 		Topic: p.topic, Payload: payload, QoS: p.qos, Retain: p.retain, Props: p.props,
-		Kind: p.kind, Origin: p.origin, Stamp: p.stamp, Sample: p.sample,
+		Kind: p.kind, Origin: p.origin, Stamp: p.stamp, Sample: p.sample, Exchange: p.exchange,
 	}
 	p.kept = m
 	return m

@@ -45,6 +45,8 @@ type session struct {
 	subs       map[string]*subscription // by filter as sent
 	order      []string                 // their filters in the order they were made
 	received   map[uint16]struct{}      // QoS 2 publishes whose PUBREL is due
+	exchanges  uint64                   // names a persistent session in mqtt.Exchange
+	taken      uint64                   // the number of its last exchange
 
 	seq         uint64 // the last one given
 	sent        uint64 // the highest one sent on any connection
@@ -87,8 +89,12 @@ type pending struct {
 	disk    bool // counts in session.disk
 	settled bool // its commit is over, well or not
 	size    int64
-	wait    chan struct{} // made on demand; closed when settled
 }
+
+// earlyLocked reports a delivery that must not be sent before its commit.
+// Had the client begun a QoS 2 exchange that a crash makes us forget, it would
+// take the next message with that packet id for a repetition, and lose it.
+func (e *entry) earlyLocked() bool { return e.qos == 2 && e.pend != nil && !e.pend.settled }
 
 // packetID is the packet id of a delivery.
 func packetID(seq uint64) uint16 { return uint16((seq-1)%65535) + 1 }
@@ -98,6 +104,7 @@ func (s *session) stateLocked() *mqtt.SessionState {
 	st := &mqtt.SessionState{
 		ClientID: s.id, User: s.who.user, Version: s.version, Expiry: s.expiry,
 		Disconnected: s.left, Will: s.will, Received: slices.Sorted(maps.Keys(s.received)),
+		Exchanges: s.exchanges, Taken: s.taken,
 	}
 	for _, f := range s.order {
 		st.Subscriptions = append(st.Subscriptions, s.subs[f].Subscription)

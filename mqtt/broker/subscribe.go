@@ -164,6 +164,7 @@ func (c *conn) sendRetained(bt *batch) {
 	c.wantFill = c.wantFill || s.disk > 0
 	s.mu.Unlock()
 	more.commit(context.Background())
+	more.flush()
 }
 
 // offerRetained queues one retained message for a new subscription. It keeps
