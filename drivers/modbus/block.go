@@ -61,3 +61,12 @@ func (b *block) silent(signs int) (suspect bool) {
 	b.signs = signs
 	return !b.ok && b.lost >= splitStrikes
 }
+
+// all appends the block and what it was taken apart into.
+func (b *block) all(list []*block) []*block {
+	list = append(list, b)
+	for _, k := range b.kids {
+		list = k.all(list)
+	}
+	return list
+}

@@ -65,6 +65,25 @@ func TestOverrunsAreCountedAndSkipped(t *testing.T) {
 	})
 }
 
+// TestSlowPollsOnAnOverloadedLine: what is read once an hour is read all the
+// same where the fast polls alone are more than the line can do.
+func TestSlowPollsOnAnOverloadedLine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newFakeLine(map[byte]*fakeUnit{1: {holding: registers(0, 200), turn: 50 * time.Millisecond}})
+		fast := dev("fast", 1, tag("a", "h0"), tag("b", "h50"), tag("c", "h100"))
+		fast.Poll = conf.Duration(100 * time.Millisecond)
+		b := newBench(t, l, nil, fast, dev("slow", 1, every(time.Hour, tag("serial", "h150:string8")), every(24*time.Hour, tag("model", "h160"))))
+		defer b.stop()
+		b.run(30 * time.Second)
+		if n, m := len(b.of("slow", "serial")), len(b.of("slow", "model")); n != 1 || m != 1 {
+			t.Errorf("read %d and %d times in 30 s", n, m)
+		}
+		if s := b.stats("fast"); s.Overruns == 0 {
+			t.Error("the line was not overloaded")
+		}
+	})
+}
+
 func TestManyDevicesShareALine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		units := map[byte]*fakeUnit{}

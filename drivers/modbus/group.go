@@ -105,7 +105,10 @@ func (dev *device) group() {
 // plan makes the group's requests. What is known of those that stay the same
 // is kept.
 func (g *group) plan() {
-	old := g.blocks
+	var old []*block
+	for _, b := range g.blocks {
+		old = b.all(old)
+	}
 	g.blocks, g.first = nil, 0
 	l := g.dev.limits
 	l.slack = g.slack
@@ -113,7 +116,7 @@ func (g *group) plan() {
 		same := slices.IndexFunc(old, func(b *block) bool {
 			return b.area == s.area && b.addr == s.addr && b.count == s.count && len(b.items) == len(s.items)
 		})
-		if same >= 0 {
+		if same >= 0 && !old[same].split {
 			g.blocks = append(g.blocks, old[same])
 			continue
 		}

@@ -11,7 +11,7 @@ const overdue = 2 * time.Second
 // schedule says which group is served next. It looks at states only and does
 // nothing; the driver's goroutine owns it.
 //
-// Healthy units come first, the earliest deadline (due + poll) of them first.
+// Healthy units come first, the earliest deadline (due + poll, at most 10 s) first.
 // Suspect ones get what is left, as far as the loss budget goes, and never two
 // lost requests in a row while a healthy one waits.
 type schedule struct {
@@ -79,7 +79,11 @@ func (s *schedule) next(now time.Time) (*group, time.Duration) {
 	return healthy, 0
 }
 
-func (g *group) deadline() time.Time { return g.due.Add(g.poll) }
+// patience bounds how long a slow poll stands back behind fast ones: on a line
+// that has too much to do it would never be served before its own interval ends.
+const patience = 10 * time.Second
+
+func (g *group) deadline() time.Time { return g.due.Add(min(g.poll, patience)) }
 
 func earlier(a, b *group) *group {
 	if a == nil || b.deadline().Before(a.deadline()) {
