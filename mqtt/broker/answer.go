@@ -41,7 +41,7 @@ func (c *conn) answer(bt *batch) {
 	}
 	if len(bt.raw) > 0 {
 		c.outLocked().b = append(c.outLocked().b, bt.raw...)
-		c.b.stats.messagesSent.Add(1)
+		c.b.stats.messagesSent.Add(bt.rawCount)
 	}
 	for i := range bt.acks {
 		a := &bt.acks[i]
@@ -127,10 +127,23 @@ func (c *conn) heldCountLocked() int {
 }
 
 // waitHeld stops the reading of a client that goes on publishing although it
-// gets no acknowledgements.
+// gets no acknowledgements, or does not take its answers.
 func (c *conn) waitHeld(ctx context.Context) error {
 	s := c.s
 	s.mu.Lock()
+	if c.outLen() > c.maxOut { // answers to a client that asks and does not read
+		c.outRoom = make(chan struct{})
+		room := c.outRoom
+		s.mu.Unlock()
+		select {
+		case <-room:
+			return nil
+		case <-c.stopped:
+			return errStopped
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 	if c.heldCountLocked() < maxHeld {
 		s.mu.Unlock()
 		return nil

@@ -145,6 +145,8 @@ func (c *conn) take(ctx context.Context, s *session, p *packet.Connect, who iden
 	s.conn, s.last = c, c
 	c.wantFill = s.disk > 0
 	c.b.stats.connects.Add(1)
+	c.b.stats.messagesReceived.Add(1)
+	c.b.stats.messagesSent.Add(1)
 	return nil
 }
 

@@ -21,19 +21,20 @@ import (
 //
 // A batch belongs to one goroutine and is reused.
 type batch struct {
-	b       *Broker
-	conn    *conn // nil: Publish
-	touched []*conn
-	durable []mqtt.StoreChange // must be committed before the acknowledgements
-	lazy    []mqtt.StoreChange // may go with the next commit
-	pending []placed           // deliveries among durable
-	calls   []call
-	acks    []ack
-	raw     []byte // other answers, encoded, that wait for the commit as well
-	blocked []*session
-	vital   bool  // an answer other than to a publish waits for the commit
-	err     error // the first failure, for Publish
-	pub     publish
+	b        *Broker
+	conn     *conn // nil: Publish
+	touched  []*conn
+	durable  []mqtt.StoreChange // must be committed before the acknowledgements
+	lazy     []mqtt.StoreChange // may go with the next commit
+	pending  []placed           // deliveries among durable
+	calls    []call
+	acks     []ack
+	raw      []byte // other answers, encoded, that wait for the commit as well
+	rawCount uint64 // their number
+	blocked  []*session
+	vital    bool  // an answer other than to a publish waits for the commit
+	err      error // the first failure, for Publish
+	pub      publish
 }
 
 // placed is a delivery and its place in batch.durable.
@@ -120,11 +121,18 @@ func (bt *batch) reset() {
 	clear(bt.calls)
 	clear(bt.blocked)
 	bt.durable, bt.lazy, bt.pending, bt.calls, bt.blocked = bt.durable[:0], bt.lazy[:0], bt.pending[:0], bt.calls[:0], bt.blocked[:0]
-	bt.acks, bt.raw, bt.err, bt.vital = bt.acks[:0], bt.raw[:0], nil, false
+	bt.acks, bt.raw, bt.rawCount, bt.err, bt.vital = bt.acks[:0], bt.raw[:0], 0, nil, false
 	if cap(bt.raw) > 64<<10 {
 		bt.raw = nil
 	}
 	bt.pub.reset()
+}
+
+// reply appends an answer that is not to a publish.
+func (bt *batch) reply(p packet.Packet) (err error) {
+	bt.raw, err = p.Append(bt.raw, bt.conn.version)
+	bt.rawCount++
+	return err
 }
 
 // hand notes that a handler is to be called with a message.

@@ -192,8 +192,10 @@ func (bt *batch) publishOne(m *mqtt.Message, from *session) {
 	if p.props != nil && len(p.props.SubscriptionIDs) > 0 {
 		p.props = withoutIDs(p.props)
 	}
-	bt.b.stats.publishReceived.Add(1)
-	bt.b.stats.publishBytesReceived.Add(uint64(len(m.Payload)))
+	if !system(m.Topic) { // what tells of the counters does not move them
+		bt.b.stats.publishReceived.Add(1)
+		bt.b.stats.publishBytesReceived.Add(uint64(len(m.Payload)))
+	}
 	bt.send(r, -1)
 }
 

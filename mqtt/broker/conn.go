@@ -65,6 +65,7 @@ type conn struct {
 	aliasOut  map[string]uint16
 	held      []*heldAcks   // acknowledgements that wait for slow subscribers, in order
 	heldRoom  chan struct{} // the reader waits until fewer are held
+	outRoom   chan struct{} // the reader waits until a buffer has gone out
 
 	ended      atomic.Bool   // kick was called: stop handling what comes
 	stopped    chan struct{} // closed with it
@@ -243,7 +244,7 @@ func (c *conn) handle(ctx context.Context, header byte, body []byte) error {
 	case *packet.Unsubscribe:
 		return c.onUnsubscribe(p)
 	case *packet.Pingreq:
-		c.batch.raw, _ = (&packet.Pingresp{}).Append(c.batch.raw, c.version)
+		return c.batch.reply(&packet.Pingresp{})
 	case *packet.Disconnect:
 		return c.onDisconnect(p)
 	case *packet.Auth:

@@ -173,6 +173,7 @@ func withIDs(props *mqtt.Properties, ids []uint32) *mqtt.Properties {
 func (c *conn) sendEntryLocked(e *entry, now clock.Stamp) bool {
 	if e.released {
 		c.outLocked().b, _ = (&packet.Pubrel{PacketID: packetID(e.seq)}).Append(c.out.b, c.version)
+		c.b.stats.messagesSent.Add(1)
 		return true
 	}
 	m := e.msg

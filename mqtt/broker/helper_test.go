@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -127,6 +128,8 @@ type peer struct {
 	v  mqtt.Version
 
 	early []*packet.Publish // came while receive waited for PUBREL
+
+	wrote, got atomic.Int64 // bytes
 }
 
 func (s *server) dial() *peer { return dialPeer(s.t, "tcp", s.addr()) }
@@ -142,7 +145,21 @@ func dialPeer(t testing.TB, network, addr string) *peer {
 
 func newPeer(t testing.TB, nc net.Conn) *peer {
 	t.Cleanup(func() { nc.Close() })
-	return &peer{t: t, nc: nc, r: packet.NewReader(nc, 0), v: mqtt.V5}
+	p := &peer{t: t, nc: nc, v: mqtt.V5}
+	p.r = packet.NewReader(counted{nc, &p.got}, 0)
+	return p
+}
+
+// counted counts what is read.
+type counted struct {
+	io.Reader
+	n *atomic.Int64
+}
+
+func (c counted) Read(b []byte) (int, error) {
+	n, err := c.Reader.Read(b)
+	c.n.Add(int64(n))
+	return n, err
 }
 
 // connect opens a connection and expects CONNACK with success. Fields may be
@@ -187,6 +204,7 @@ func (p *peer) send(packets ...packet.Packet) {
 
 func (p *peer) raw(b []byte) {
 	p.t.Helper()
+	p.wrote.Add(int64(len(b)))
 	p.nc.SetWriteDeadline(time.Now().Add(patience))
 	if _, err := p.nc.Write(b); err != nil {
 		p.t.Fatal(err)

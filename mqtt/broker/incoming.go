@@ -97,7 +97,8 @@ func (c *conn) expect(v *packet.PublishView) (fresh bool, err error) {
 	}
 	_, again := s.received[v.PacketID]
 	again = again && v.QoS == 2
-	if v.QoS == 2 && !again {
+	tooMany := waiting >= maxReceive && !again
+	if v.QoS == 2 && !again && !tooMany { // one that is refused is not taken in: it will come again
 		if s.received == nil {
 			s.received = map[uint16]struct{}{}
 		}
@@ -106,7 +107,7 @@ func (c *conn) expect(v *packet.PublishView) (fresh bool, err error) {
 	}
 	taken := s.taken
 	s.mu.Unlock()
-	if waiting >= maxReceive && !again {
+	if tooMany {
 		return false, breach(mqtt.ReceiveMaximumExceeded, "too many publishes wait for their acknowledgement")
 	}
 	if v.QoS == 2 && !again && s.persistent {

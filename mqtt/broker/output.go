@@ -129,6 +129,10 @@ func (c *conn) wrote(buf *chunk) *chunk {
 	defer s.mu.Unlock()
 	s.progress++
 	putOut(buf)
+	if c.outRoom != nil {
+		close(c.outRoom)
+		c.outRoom = nil
+	}
 	if s.conn == c && (s.queue.len() > 0 || len(s.waiters) > 0) {
 		s.pumpLocked()
 	}

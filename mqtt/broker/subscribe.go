@@ -30,9 +30,7 @@ func (c *conn) onSubscribe(p *packet.Subscribe) error {
 	if changed {
 		c.saveSession()
 	}
-	var err error
-	c.batch.raw, err = answer.Append(c.batch.raw, c.version)
-	return err
+	return c.batch.reply(&answer)
 }
 
 // subscribe makes one subscription and returns the granted QoS or why not.
@@ -117,9 +115,7 @@ func (c *conn) onUnsubscribe(p *packet.Unsubscribe) error {
 		answer.Reasons = append(answer.Reasons, reason)
 	}
 	c.saveSession()
-	var err error
-	c.batch.raw, err = answer.Append(c.batch.raw, c.version)
-	return err
+	return c.batch.reply(&answer)
 }
 
 func (s *session) unsubscribe(filter string) bool {

@@ -384,6 +384,8 @@ var connectStatements = []statement{
 		a cut
 		a session present
 		wait 1500ms
+		w none
+		a leave
 		w none`},
 	{v5: "3.1.3-10", says: "user properties of a will keep their order", script: `
 		w connect
