@@ -2,6 +2,7 @@ package web
 
 import (
 	"encoding/json"
+	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -40,6 +41,9 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	e.broker(s.Broker)
 	e.links(s.Upstream)
 	e.counter("store_written_bytes_total", "Bytes written to the disk by this process.", s.Store.WrittenBytes)
+	e.gauge("store_written_today_bytes", "Bytes written to the disk since local midnight, over restarts.", float64(s.Store.WrittenToday))
+	e.gauge("store_free_bytes", "Bytes left on the disk of the queue.", float64(s.Store.FreeBytes))
+	e.gauge("store_degraded", "1 while the queue cannot use its disk.", truth(strings.HasPrefix(s.Store.State, "degraded")))
 	if c.tags != nil {
 		e.tags(c.tags())
 	}

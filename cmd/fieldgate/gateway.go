@@ -100,7 +100,7 @@ func (g *gateway) open(socket string) (err error) {
 	if err := nobodyAnswers(socket); err != nil {
 		return err
 	}
-	for _, step := range []func() error{g.openBuffer, g.loadTrust, g.openBroker, g.openLinks, g.openDrivers} {
+	for _, step := range []func() error{g.openBuffer, g.loadTrust, g.loadWritten, g.openBroker, g.openLinks, g.openDrivers} {
 		if err := step(); err != nil {
 			return err
 		}
@@ -165,6 +165,7 @@ func (g *gateway) close() {
 		g.control.close()
 	}
 	if g.buffer != nil {
+		g.keepWritten()
 		if err := g.buffer.Close(); err != nil {
 			g.log.Error("close the queue", "error", err)
 		}

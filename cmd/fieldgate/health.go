@@ -48,6 +48,9 @@ func (g *gateway) publishStatus(ctx context.Context) error {
 		}
 		say("health", health, mqtt.KindStatus)
 		g.keepTrust()
+		if g.written.due(time.Now()) {
+			g.keepWritten()
+		}
 		notify(g.log, "STATUS="+g.oneLine())
 	}
 }

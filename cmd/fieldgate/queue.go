@@ -21,6 +21,8 @@ const maxPeek = 10000
 
 func (a *app) queueCommand() *cobra.Command {
 	c := &cobra.Command{Use: "queue", Short: "Look into what waits for the upstreams", GroupID: "mqtt", Args: cobra.NoArgs,
+		Long: `Looks into what waits for the upstreams: of the running gateway, or, while none runs, in the directory that the
+configuration names.`,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() }}
 	var limit int
 	var yes bool
@@ -69,6 +71,21 @@ func (g *gateway) queuedDoc(e buffer.Entry) queuedDoc {
 	return doc
 }
 
+// askQueue asks the running gateway, or the directory of one that is stopped.
+func (a *app) askQueue(ctx context.Context, limit time.Duration, method, path string, result any) error {
+	err := a.ask(ctx, limit, method, path, nil, result)
+	if err == nil || exitCodeOf(err) != exitNotRunning {
+		return err
+	}
+	s, found := a.openStopped()
+	if !found {
+		return err
+	}
+	ctx, cancel := a.deadline(ctx, limit)
+	defer cancel()
+	return s.ask(ctx, method, path, result)
+}
+
 func (c *control) queuePeek(r *http.Request) (any, error) {
 	q := r.URL.Query()
 	limit, _ := strconv.Atoi(q.Get("n")) // no number: none
@@ -93,7 +110,7 @@ func (c *control) queueVerify(r *http.Request) (any, error) {
 func (a *app) peekPage(ctx context.Context, upstream string, after uint64, n int) ([]queuedDoc, error) {
 	var docs []queuedDoc
 	q := url.Values{"upstream": {upstream}, "after": {strconv.FormatUint(after, 10)}, "n": {strconv.Itoa(n)}}
-	err := a.ask(ctx, time.Minute, "GET", "/queue?"+q.Encode(), nil, &docs)
+	err := a.askQueue(ctx, time.Minute, "GET", "/queue?"+q.Encode(), &docs)
 	return docs, err
 }
 
@@ -144,8 +161,8 @@ func (a *app) queueExport(ctx context.Context, args []string) error {
 }
 
 func (a *app) queueStatus(ctx context.Context) error {
-	s, err := a.askStatus(ctx)
-	if err != nil {
+	var s web.Status
+	if err := a.askQueue(ctx, 5*time.Second, "GET", "/status", &s); err != nil {
 		return err
 	}
 	if a.json {
@@ -178,7 +195,7 @@ func (a *app) queueDrop(ctx context.Context, upstream string, yes bool) error {
 		}
 	}
 	var n int64
-	if err := a.ask(ctx, 5*time.Minute, "POST", "/queue/drop?upstream="+url.QueryEscape(upstream), nil, &n); err != nil {
+	if err := a.askQueue(ctx, 5*time.Minute, "POST", "/queue/drop?upstream="+url.QueryEscape(upstream), &n); err != nil {
 		return err
 	}
 	if a.json {
@@ -193,7 +210,7 @@ func (a *app) queueDrop(ctx context.Context, upstream string, yes bool) error {
 
 func (a *app) queueVerify(ctx context.Context) error {
 	var v json.RawMessage
-	if err := a.ask(ctx, 30*time.Minute, "POST", "/queue/verify", nil, &v); err != nil {
+	if err := a.askQueue(ctx, 30*time.Minute, "POST", "/queue/verify", &v); err != nil {
 		return err
 	}
 	var found buffer.Verification

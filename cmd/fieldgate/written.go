@@ -25,24 +25,81 @@ func writtenBytes() uint64 {
 	return 0
 }
 
-// writtenToday counts from local midnight, or from the start where that is later.
+// writtenKey is where an earlier run of this day left its figure.
+const writtenKey = "written-today"
+
+// writtenToday counts from local midnight, over restarts: what a run leaves
+// every ten minutes and at its end, the next one adds.
 type writtenToday struct {
-	mu    sync.Mutex
-	day   string
-	start uint64
+	mu     sync.Mutex
+	day    string
+	start  uint64 // of this process at midnight
+	before uint64 // by earlier runs of this day
+	kept   time.Time
 }
 
 func (w *writtenToday) today(now time.Time, total uint64) uint64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	return w.todayLocked(now, total)
+}
+
+func (w *writtenToday) todayLocked(now time.Time, total uint64) uint64 {
 	if day := now.Format(time.DateOnly); day != w.day {
 		if w.day != "" {
-			w.start = total
+			w.start, w.before = total, 0
 		}
 		w.day = day
 	}
 	w.start = min(w.start, total) // the kernel's figure could not be read
-	return total - w.start
+	return w.before + total - w.start
+}
+
+// load takes over what an earlier run has left, if that was today.
+func (w *writtenToday) load(now time.Time, value []byte) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	day, text, _ := strings.Cut(string(value), " ")
+	n, err := strconv.ParseUint(text, 10, 64)
+	if w.day = now.Format(time.DateOnly); err == nil && day == w.day {
+		w.before = n
+	}
+	w.kept = now
+}
+
+// value is what load reads.
+func (w *writtenToday) value(now time.Time, total uint64) []byte {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	n := w.todayLocked(now, total)
+	w.kept = now
+	return []byte(w.day + " " + strconv.FormatUint(n, 10))
+}
+
+// due reports that it is time to keep the figure.
+func (w *writtenToday) due(now time.Time) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return now.Sub(w.kept).Abs() >= trustEvery
+}
+
+// loadWritten reads what an earlier run has written today. That it cannot is
+// no reason not to start.
+func (g *gateway) loadWritten() error {
+	value, _, err := g.buffer.Get(writtenKey)
+	if err != nil {
+		g.log.Warn("cannot read how much was written today", "error", err)
+	}
+	g.written.load(time.Now(), value)
+	return nil
+}
+
+// keepWritten keeps the figure for the next run; it rides in a commit that
+// happens anyway.
+func (g *gateway) keepWritten() {
+	if err := g.buffer.Put(writtenKey, g.written.value(time.Now(), writtenBytes())); err != nil {
+		g.log.Warn("cannot keep how much was written today", "error", err)
+	}
 }
 
 // age is a length of time for people: "41 s", "37 min", "2 h 10 min", "12 d 4 h".
