@@ -130,7 +130,7 @@ func foreign(user []mqtt.UserProperty) []mqtt.UserProperty {
 	var out []mqtt.UserProperty
 	for _, u := range user {
 		switch u.Name {
-		case propID, propEpoch, propSeq, propOrigin, propHops:
+		case propID, propEpoch, propSeq, propOrigin, propHops, propRefusedBy, propRefusedWhy:
 		default:
 			out = append(out, u)
 		}

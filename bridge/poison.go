@@ -3,8 +3,6 @@ package bridge
 import (
 	"sync"
 	"time"
-
-	"fieldgate/buffer"
 )
 
 // poison counts, over reconnects, how often each message was refused.
@@ -84,9 +82,4 @@ func (s *sender) closedByPeer() bool {
 		}
 	}
 	return true
-}
-
-// keepAside is a message on its way into the quarantine.
-func keepAside(e buffer.Entry, bit uint64) buffer.Item {
-	return buffer.Item{Message: e.Message, Targets: bit, Priority: buffer.Bulk, Durable: true}
 }

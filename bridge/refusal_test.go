@@ -45,7 +45,15 @@ func TestPoison(t *testing.T) {
 			t.Errorf("%d tries, %d left, stats %+v", tries, w.q.left(), s)
 		}
 		if len(w.store.items) != 1 || w.store.items[0].Targets != 8 || string(w.store.items[0].Message.Payload) != "3" {
-			t.Errorf("quarantine has %+v", w.store.items)
+			t.Fatalf("quarantine has %+v", w.store.items)
+		}
+		kept := w.store.items[0].Message
+		if by, why := Refusal(&kept); by != "up" || !strings.Contains(why, "payload format invalid") {
+			t.Errorf("refused by %q: %q", by, why)
+		}
+		again := w.Retry(kept)
+		if by, _ := Refusal(&again.Message); by != "" || again.Targets != w.queue.Bit() || again.Message.Sample == nil || again.Priority != buffer.Normal {
+			t.Errorf("again %+v", again)
 		}
 		events := w.broker.on("fieldgate/gw/event")
 		if len(events) != 1 || !strings.Contains(events[0], CodeQuarantine) || !strings.Contains(events[0], "payload format invalid") {

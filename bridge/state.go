@@ -126,7 +126,7 @@ func (b *Bridge) quarantine(p *parcel, reason string) {
 	if q := b.opts.Quarantine; q != nil {
 		items := make([]buffer.Item, len(p.entries))
 		for i, e := range p.entries {
-			items[i] = keepAside(e, q.Bit())
+			items[i] = keepAside(e, q.Bit(), b.s.name, reason)
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), publishTimeout)
 		defer cancel()

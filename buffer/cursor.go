@@ -56,6 +56,7 @@ type Cursor struct {
 	gaps    [reasons]gap
 	report  bool // gap records are wanted now
 
+	shelf      int64     // not an upstream: keeps at most so many bytes, the newest; 0: an upstream. Set before it is used
 	budgetTold time.Time // when a gap record of reasonBudget was made last
 	// uncertain: the counters may be too low (damage, acknowledgements that
 	// were forgotten), so zero does not prove that nothing is stored.

@@ -128,7 +128,9 @@ func (c *Cursor) dropLocked(why reason, id uint64, m *mqtt.Message) {
 // missLocked counts what is missing and will be reported.
 func (c *Cursor) missLocked(why reason, g gap) {
 	c.drops[why] += g.count
-	c.gaps[why].add(g)
+	if c.shelf == 0 { // nobody reads records there
+		c.gaps[why].add(g)
+	}
 	c.b.dirty = true
 	c.b.stats.dropped += g.count
 }

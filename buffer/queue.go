@@ -320,7 +320,7 @@ func (b *Buffer) hasRoomLocked(targets uint64, p Priority) bool {
 		return true
 	}
 	ok := true
-	eachBit(targets, func(bit int) { ok = ok && !b.cursors[bit].fullLocked(p.class()) })
+	eachBit(targets, func(bit int) { ok = ok && (b.cursors[bit].shelf > 0 || !b.cursors[bit].fullLocked(p.class())) })
 	return ok
 }
 

@@ -24,11 +24,19 @@ func (c *Cursor) storedLocked() (n int64) {
 // limitLocked is max_size, or what is stored at the moment while the disk has
 // less than min_free: then the queue stays as large as it is.
 func (c *Cursor) limitLocked() int64 {
-	limit := int64(c.b.cfg.MaxSize)
+	limit := c.roomLocked()
 	if c.b.lowDisk {
 		limit = min(limit, max(c.lowLimit, MinMaxSize))
 	}
 	return limit
+}
+
+// roomLocked is what the upstream's part may take by the configuration.
+func (c *Cursor) roomLocked() int64 {
+	if c.shelf > 0 {
+		return min(c.shelf, int64(c.b.cfg.MaxSize))
+	}
+	return int64(c.b.cfg.MaxSize)
 }
 
 // fullLocked reports whether the upstream's part is at its limit for a class.
@@ -40,7 +48,7 @@ func (c *Cursor) fullLocked(class int) bool {
 
 // refusesLocked reports whether a new message of class is refused by policy.
 func (c *Cursor) refusesLocked(class int) bool {
-	return (c.b.cfg.Full == FullDropNewest || c.b.cfg.Full == FullBlock) && c.fullLocked(class)
+	return (c.b.cfg.Full == FullDropNewest || c.b.cfg.Full == FullBlock) && c.shelf == 0 && c.fullLocked(class)
 }
 
 // victimLocked is the class that gives something up next, or -1 where nothing
@@ -66,10 +74,11 @@ func (c *Cursor) victimLocked() int {
 // enforce brings every upstream's part under its limit.
 func (w *writer) enforce() {
 	b := w.b
-	if b.cfg.Full != FullDropOldest && b.cfg.Full != FullThin {
-		return
-	}
+	evicts := b.cfg.Full == FullDropOldest || b.cfg.Full == FullThin
 	for _, c := range b.allCursors() {
+		if !evicts && c.shelf == 0 {
+			continue
+		}
 		for range 1000 { // more in the next commit
 			b.mu.Lock()
 			class, over := c.victimLocked(), c.storedLocked() > c.limitLocked()
@@ -77,7 +86,7 @@ func (w *writer) enforce() {
 			if !over || class < 0 {
 				break
 			}
-			if b.cfg.Full == FullThin && class != 0 && w.thinOne(c, class) {
+			if b.cfg.Full == FullThin && c.shelf == 0 && class != 0 && w.thinOne(c, class) {
 				continue
 			}
 			if !w.evictOne(c, class, reasonFull, nil) {

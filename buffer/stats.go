@@ -88,7 +88,7 @@ func (c *Cursor) Stats() CursorStats {
 
 func (c *Cursor) statsLocked() CursorStats {
 	s := CursorStats{
-		Name: c.name, Bit: c.Bit(), Retired: c.retired, LimitBytes: int64(c.b.cfg.MaxSize), InFlight: len(c.out),
+		Name: c.name, Bit: c.Bit(), Retired: c.retired, LimitBytes: c.roomLocked(), InFlight: len(c.out),
 		Acked: c.passed, Offered: c.offered, ByPriority: map[string]int64{}, Dropped: map[string]uint64{},
 	}
 	for class := range classes {

@@ -113,6 +113,7 @@ func (c *control) handler() http.Handler {
 	mux.HandleFunc("POST /write", answer(c.write))
 	mux.HandleFunc("GET /queue", answer(c.queuePeek))
 	mux.HandleFunc("POST /queue/drop", answer(c.queueDrop))
+	mux.HandleFunc("POST /queue/retry", answer(c.queueRetry))
 	mux.HandleFunc("POST /queue/verify", answer(c.queueVerify))
 	mux.HandleFunc("POST /reload", answer(c.reloadNow))
 	return mux

@@ -41,6 +41,11 @@ func (g *gateway) makeLinks(file *configs.File) error {
 	if err := g.buffer.Upstreams(names); err != nil {
 		return fmt.Errorf("prepare the queue: %w", err)
 	}
+	if len(names) > 0 {
+		if err := g.buffer.Shelf(bridge.QuarantineName, bridge.QuarantineSize); err != nil {
+			return fmt.Errorf("prepare the quarantine: %w", err)
+		}
+	}
 	// A value whose time is known better when it is sent than when it was
 	// published is encoded again, in the same way.
 	asIs, err := file.Publish.Encoder(file.Gateway, g.buffer.Wall)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"fieldgate/bridge"
 	"fieldgate/buffer"
 	"fieldgate/web"
 )
@@ -39,6 +40,7 @@ configuration names.`,
 		&cobra.Command{Use: "export [UPSTREAM]", Short: "Print everything that waits, one JSON line a message; it stays", Args: cobra.MaximumNArgs(1),
 			RunE: func(c *cobra.Command, args []string) error { return a.queueExport(c.Context(), args) }},
 		drop,
+		a.queueRetryCommand(),
 		&cobra.Command{Use: "verify", Short: "Read every segment and check its checksum and the database", Args: cobra.NoArgs,
 			RunE: func(c *cobra.Command, _ []string) error { return a.queueVerify(c.Context()) }},
 	)
@@ -57,6 +59,8 @@ type queuedDoc struct {
 	QoS      byte      `json:"qos"`
 	Time     time.Time `json:"time"`
 	Synced   bool      `json:"clock_synced"`
+	Refused  string    `json:"refused_by,omitempty"` // of a message in quarantine
+	Why      string    `json:"refused_why,omitempty"`
 }
 
 func (g *gateway) queuedDoc(e buffer.Entry) queuedDoc {
@@ -65,6 +69,7 @@ func (g *gateway) queuedDoc(e buffer.Entry) queuedDoc {
 		ID: e.ID, Epoch: e.Epoch, Seq: e.Seq, Priority: e.Priority.String(), Topic: e.Message.Topic,
 		Payload: string(e.Message.Payload), QoS: byte(e.Message.QoS), Time: at.UTC(), Synced: synced,
 	}
+	doc.Refused, doc.Why = bridge.Refusal(&e.Message)
 	if !utf8.Valid(e.Message.Payload) {
 		doc.Payload, doc.Binary = fmt.Sprintf("%x", e.Message.Payload), true
 	}
@@ -137,6 +142,9 @@ func (a *app) queuePeek(ctx context.Context, args []string, limit int) error {
 	}
 	for _, d := range docs {
 		a.printf("%s  %d.%d  %-6s  %s %s\n", d.Time.Local().Format("2006-01-02 15:04:05.000"), d.Epoch, d.Seq, d.Priority, d.Topic, printable([]byte(d.Payload)))
+		if d.Refused != "" {
+			a.printf("    %s: %s\n", d.Refused, printable([]byte(d.Why)))
+		}
 	}
 	if len(docs) == 0 {
 		a.say("nothing waits")

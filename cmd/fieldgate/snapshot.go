@@ -208,13 +208,13 @@ func leftBehind(queues []buffer.CursorStats) []web.Problem {
 		if q.Messages == 0 || !q.Retired && !refused {
 			continue
 		}
-		text := "%d messages wait for an upstream that is not in the configuration"
+		text, next := "%d messages wait for an upstream that is not in the configuration", "fieldgate queue peek "+q.Name
 		if refused {
-			text = "%d messages were refused by an upstream"
+			text, next = "%d messages were refused by an upstream", next+" says why; fieldgate queue retry sends them again"
 		}
 		all = append(all, web.Problem{
 			Code: "W0731", Part: "queue " + q.Name, Text: fmt.Sprintf(text, q.Messages),
-			Next: "fieldgate queue peek " + q.Name + ", then: fieldgate queue drop " + q.Name,
+			Next: next + "; fieldgate queue drop " + q.Name + " gives them up",
 		})
 	}
 	return all
