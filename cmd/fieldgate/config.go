@@ -28,6 +28,7 @@ func (a *app) configCommand() *cobra.Command {
 			Use: "schema", Short: "JSON Schema of the configuration, for editors", Args: cobra.NoArgs,
 			RunE: func(*cobra.Command, []string) error { return configs.Schema(a.out) },
 		},
+		a.configImportCommand(),
 	)
 	return c
 }
