@@ -94,6 +94,7 @@ func (l *loader) check() {
 	l.checkPorts()
 	l.checkDoors()
 	l.checkBuses()
+	l.checkComputed()
 	topics := l.topics()
 	l.checkTopics(topics)
 	l.checkRoutes(topics)
@@ -120,7 +121,7 @@ func (l *loader) count() {
 	f, s := l.file, &l.report.Summary
 	s.Devices = len(f.Device) + len(f.Serial)
 	for _, d := range f.Device {
-		s.Tags += len(d.Tags) + len(d.Tag)
+		s.Tags += len(d.Tags) + len(d.Tag) + len(d.Computed)
 	}
 	for _, b := range f.Bus {
 		s.Requests += len(modbus.Plan(b, f.Device))

@@ -34,6 +34,7 @@ func (l *loader) checkNames() {
 		devices = append(devices, named{d.Name, at("device", i)})
 		tags := tagNames(at("device", i)+".tags", d.Tags, func(i int) string { return d.Tags[i].Name })
 		tags = append(tags, tagNames(at("device", i)+".tag", d.Tag, func(i int) string { return d.Tag[i].Name })...)
+		tags = append(tags, tagNames(at("device", i)+".computed", d.Computed, func(i int) string { return d.Computed[i].Name })...)
 		l.twice("tag", tags)
 	}
 	for i, s := range f.Serial {

@@ -54,7 +54,15 @@ func TestChecks(t *testing.T) {
 		{"wrong case", bus + strings.Replace(device, "bus =", "Bus =", 1), "E0103", `did you mean "bus"?`},
 		{"later key, misspelt", bus + strings.Replace(device, "tags", "templat = \"x\"\ntags", 1), "E0103", `did you mean "template"?`},
 		{"sparkplug", upstream + "sparkplug = { group = \"a\" }\n", "E0106", "Sparkplug"},
-		{"computed tags", bus + device + "[[device.computed]]\nname = \"x\"\nexpr = \"1\"\n", "E0106", "computed tags"},
+		{"computed tag", bus + device + "[[device.computed]]\nname = \"x\"\nexpr = \"temp > 3 and boiler.temp < tag('temp') + abs(-1)\"\n", "", ""},
+		{"computed of nothing", bus + device + "[[device.computed]]\nname = \"x\"\nexpr = \"1\"\n", "E0349", "it names no tag"},
+		{"computed of nobody", bus + device + "[[device.computed]]\nname = \"x\"\nexpr = \"tenp * 2\"\n", "E0349", `did you mean "temp"?`},
+		{"computed of another device", bus + device + "[[device.computed]]\nname = \"x\"\nexpr = \"y.temp * 2\"\n", "E0349", "there is no tag y/temp"},
+		{"computed with a mistake", bus + device + "[[device.computed]]\nname = \"x\"\nexpr = \"temp >\"\n", "E0349", "(column "},
+		{"computed with a loop", bus + device + "[[device.computed]]\nname = \"x\"\nexpr = \"all([temp], # > 1)\"\n", "E0349", "expr:"},
+		{"computed twice", bus + device + "[[device.computed]]\nname = \"temp\"\nexpr = \"temp * 2\"\n", "E0302", "temp"},
+		{"computed of itself", bus + device + "[[device.computed]]\nname = \"x\"\nexpr = \"x + temp\"\n", "E0349", "follows from itself"},
+		{"computed without expr", bus + device + "[[device.computed]]\nname = \"x\"\n", "E0349", "has no expr"},
 		{"templates", "[template.x]\na = 1\n", "E0106", "templates"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -36,6 +36,9 @@ func (l *loader) topics() []tagTopic {
 		for j, t := range d.Tag {
 			add(at(at("device", i)+".tag", j), d.Name, t.Name, t.Write != nil)
 		}
+		for j, c := range d.Computed {
+			add(at(at("device", i)+".computed", j), d.Name, c.Name, false)
+		}
 	}
 	for i, s := range f.Serial {
 		for j, t := range s.Tags {

@@ -65,6 +65,7 @@ var busCodes = []codeText{
 	{"W0345", "two tags write to one place", "Two tags with write reach the same register, so one undoes what the other set."},
 	{"E0347", "no_read", "An entry of no_read is a register or two with .. between them, \"h100..h109\", and no tag may lie within."},
 	{"E0348", "atomic", "Tags of an atomic group come from one request: two or more of this device, of one area and one poll, near enough for one read and without no_read between them. A tag is in one group at most."},
+	{"E0349", "computed tag", "The expression of a [[device.computed]] uses tags of its device by their name, others as device.tag or tag(\"device/name\"), numbers, + - * / % **, comparisons, and, or, not, a ? b : c, and the functions abs, ceil, floor, round, min, max, int, float. It must not follow from itself."},
 	{"W0346", "one unit, two devices", "Two devices are the same unit of the same bus. That works, but they are polled apart and fail apart."},
 }
 

@@ -19,7 +19,6 @@ var later = map[string]string{
 	"device.include_tags":    "device templates",
 	"device.params":          "device templates",
 	"device.units":           "several units from one section",
-	"device.computed":        "computed tags",
 	"device.tags.expr":       "computed tags",
 	"device.tag.expr":        "computed tags",
 	"device.tags.words":      "values of words that lie apart",

@@ -11,5 +11,6 @@
 //	change.go mapping.go topic.go format.go     which samples become which messages
 //	supervisor.go state.go report.go device.go  drivers, tags and devices while they run
 //	outbox.go                                   between drivers and broker
+//	computed.go recompute.go                    tags that follow from others
 //	setmsg.go command.go request.go code.go     what others ask of devices
 package drivers

@@ -14,6 +14,7 @@ func (s *Supervisor) report(samples []Sample) {
 	s.order.Lock()
 	defer s.order.Unlock()
 	readings := s.readings[:0]
+	var changed []tagKey
 	s.mu.Lock()
 	for _, sample := range samples {
 		t := s.tags[tagKey{sample.Device, sample.Tag}]
@@ -28,11 +29,15 @@ func (s *Supervisor) report(samples []Sample) {
 		if r, ok := s.takeLocked(t, sample); ok {
 			readings = append(readings, r)
 		}
+		if len(s.dependents) > 0 {
+			changed = append(changed, tagKey{sample.Device, sample.Tag})
+		}
 		if t.device != nil {
 			t.device.saw(sample)
 			s.touchLocked(t.device)
 		}
 	}
+	readings = s.recomputeLocked(changed, readings)
 	s.mu.Unlock()
 	s.sendReadings(readings)
 	clear(readings)
@@ -109,17 +114,23 @@ func (s *Supervisor) findStale() {
 	defer s.order.Unlock()
 	now := s.now()
 	var readings []Reading
+	var changed []tagKey
 	s.mu.Lock()
 	for _, e := range s.entries {
 		if e.cancel == nil {
 			continue
 		}
 		for _, t := range e.tags {
+			was := t.stale
 			if r, ok := s.staleLocked(t, now); ok {
 				readings = append(readings, r)
 			}
+			if t.stale && !was {
+				changed = append(changed, tagKey{t.tag.Device, t.tag.Name})
+			}
 		}
 	}
+	readings = s.recomputeLocked(changed, readings)
 	s.mu.Unlock()
 	s.sendReadings(readings)
 	s.publishChangedDevices()

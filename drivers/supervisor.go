@@ -65,16 +65,17 @@ type Supervisor struct {
 	order    sync.Mutex
 	readings []Reading // of report, which holds order: its place in memory
 
-	mu      sync.Mutex
-	entries map[string]*entry    // by driver name
-	tags    map[tagKey]*tagState //
-	topics  map[string]*tagState // by value topic
-	devices map[string]*deviceState
-	touched []*deviceState      // that saw a sample since publishChangedDevices
-	left    map[string][]string // by driver that is away: its retained topics
-	running context.Context     // nil before Run and after it
-	ran     bool                // Run was called
-	wg      sync.WaitGroup      // the goroutines of entries
+	mu         sync.Mutex
+	entries    map[string]*entry    // by driver name
+	tags       map[tagKey]*tagState //
+	topics     map[string]*tagState // by value topic
+	devices    map[string]*deviceState
+	dependents map[tagKey][]*tagState // computed tags by what they follow from
+	touched    []*deviceState         // that saw a sample since publishChangedDevices
+	left       map[string][]string    // by driver that is away: its retained topics
+	running    context.Context        // nil before Run and after it
+	ran        bool                   // Run was called
+	wg         sync.WaitGroup         // the goroutines of entries
 
 	requests *requests
 }
@@ -114,7 +115,7 @@ func NewSupervisor(o Options) (*Supervisor, error) {
 	s := &Supervisor{
 		opt: o, log: o.Log, mapping: m, outbox: newOutbox(o.Broker, o.Log),
 		entries: map[string]*entry{}, tags: map[tagKey]*tagState{}, topics: map[string]*tagState{},
-		devices: map[string]*deviceState{}, left: map[string][]string{},
+		devices: map[string]*deviceState{}, left: map[string][]string{}, dependents: map[tagKey][]*tagState{},
 	}
 	s.requests = newRequests(s)
 	filter, err := m.SetFilter()
@@ -168,7 +169,8 @@ func (s *Supervisor) add(d Driver, devices []DeviceInfo) (orphans []string, err 
 	for _, t := range states {
 		t.entry, t.device = e, s.devices[t.tag.Device]
 		s.tags[tagKey{t.tag.Device, t.tag.Name}], s.topics[t.topic] = t, t
-		if t.device != nil {
+		s.linkLocked(t)
+		if t.device != nil && t.tag.Computed == nil {
 			t.device.tags = append(t.device.tags, t)
 		}
 	}
@@ -228,6 +230,7 @@ func (s *Supervisor) Remove(name string, forget bool) error {
 	for _, t := range e.tags {
 		delete(s.tags, tagKey{t.tag.Device, t.tag.Name})
 		delete(s.topics, t.topic)
+		s.unlinkLocked(t)
 		topics = append(topics, t.topic)
 	}
 	for _, dev := range e.devices {

@@ -22,6 +22,8 @@ type Tag struct {
 	Address string     // "h100:int16" or the pick of a sensor, for people
 	Write   *WriteRule // nil: read only
 	Publish PublishRule
+
+	Computed *Computed // nil: the driver reads it
 }
 
 // WriteRule limits what may be written to a tag.

@@ -89,6 +89,8 @@ type Device struct {
 
 	Tags []Tag `toml:"tags"` // short form
 	Tag  []Tag `toml:"tag"`  // long form
+
+	Computed []Computed `toml:"computed"` // values that follow from others
 }
 
 // Offline says when a silent unit counts as offline and how it is probed.

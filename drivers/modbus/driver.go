@@ -103,6 +103,13 @@ func New(bus Bus, devices []Device, o Options) (*Driver, error) {
 				first = fmt.Errorf("device %s: tag %s: %w", one.Name, tag, err)
 			}
 		})
+		for i := range one.Computed {
+			t, err := one.Computed[i].tag(&one)
+			if err != nil && first == nil {
+				first = fmt.Errorf("device %s: %s: %w", one.Name, t.Name, err)
+			}
+			dev.computed = append(dev.computed, t)
+		}
 		st := &drivers.DeviceStats{Device: dev.name, Unit: int(dev.unit), State: stateUnknown}
 		if one.Disabled {
 			st.State = stateDisabled
@@ -131,6 +138,7 @@ func (d *Driver) Tags() []drivers.Tag {
 				out = append(out, p.tag)
 			}
 		}
+		out = append(out, dev.computed...)
 	}
 	return out
 }

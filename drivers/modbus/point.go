@@ -34,6 +34,8 @@ type device struct {
 	delays delays // of its polls, behind their slots
 	writes int    // to it
 
+	computed []drivers.Tag // by the supervisor, from what is read
+
 	repriced int // the unit's answers when the plan was last looked at
 
 	// found out: the unit refuses FC 6 or FC 5 and wants FC 16 or FC 15

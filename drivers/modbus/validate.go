@@ -222,6 +222,14 @@ func (d Device) Validate(bad conf.Bad) {
 		t.validate(bad.Under(keys[i]), order, d.limits(), names)
 	}
 	d.validateWrites(say, tags, keys, order)
+	for i := range d.Computed {
+		key := index("computed", i)
+		if first, twice := seen[d.Computed[i].Name]; twice {
+			say(key+".name", "E0302", d.Computed[i].Name, "", "tag %q exists already at %s", d.Computed[i].Name, first)
+		}
+		seen[d.Computed[i].Name] = key
+		d.Computed[i].validate(bad.Under(key), d.Name)
+	}
 }
 
 func checkPoll(say sayFunc, key string, poll conf.Duration) {
