@@ -2,6 +2,7 @@ package broker
 
 import (
 	"bytes"
+	"net"
 	"testing"
 	"time"
 
@@ -13,10 +14,12 @@ import (
 func TestProbe12AnswersThatNobodyReads(t *testing.T) {
 	s := start(t, Config{MaxOutBuffer: 64 << 10}, nil)
 	deaf := s.connect(mqtt.V5, "deaf")
+	deaf.nc.(*net.TCPConn).SetReadBuffer(32 << 10)
+	deaf.nc.(*net.TCPConn).SetWriteBuffer(32 << 10)
 	pings := bytes.Repeat([]byte{0xC0, 0}, 4<<10)
 	sent := 0
 	for { // until nothing more is taken
-		deaf.nc.SetWriteDeadline(time.Now().Add(2 * time.Second))
+		deaf.nc.SetWriteDeadline(time.Now().Add(time.Second))
 		n, err := deaf.nc.Write(pings)
 		if sent += n; err != nil {
 			break

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"fieldgate/mqtt"
 	"fieldgate/mqtt/packet"
@@ -104,10 +105,20 @@ func TestMosquittoClients(t *testing.T) {
 	}
 }
 
-// A mosquitto broker bridges to ours.
+// A mosquitto broker bridges to ours: messages of each QoS go both ways, the
+// state of the bridge is told, and what is published while our broker is away
+// comes when it is back.
 func TestMosquittoBridge(t *testing.T) {
+	for _, version := range []string{"mqttv311", "mqttv50"} {
+		t.Run(version, func(t *testing.T) { bridge(t, version) })
+	}
+}
+
+func bridge(t *testing.T, version string) {
 	mosquitto := peertest.Need(t, "mosquitto")
-	s := start(t, Config{}, nil)
+	store := newMemory()
+	s := start(t, Config{}, store)
+	ours := s.addr()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -116,26 +127,60 @@ func TestMosquittoBridge(t *testing.T) {
 	ln.Close()
 	_, port, _ := net.SplitHostPort(theirs)
 	file := filepath.Join(t.TempDir(), "m.conf")
-	text := fmt.Sprintf("listener %s 127.0.0.1\nallow_anonymous true\npersistence false\nconnection ours\naddress %s\ntopic # both 1\nrestart_timeout 1\n", port, s.addr())
+	text := fmt.Sprintf("listener %s 127.0.0.1\nallow_anonymous true\npersistence false\nconnection ours\naddress %s\nbridge_protocol_version %s\ncleansession false\nremote_clientid bridge\nlocal_clientid local\n"+
+		"topic # both 2 here/ there/\nrestart_timeout 1\nkeepalive_interval 5\n", port, ours, version)
 	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	log := background(t, mosquitto, "-c", file)
 	waitFor(t, "the bridge", func() bool { return s.Stats().Subscriptions > 0 })
-	var p *peer
-	waitFor(t, "mosquitto", func() bool {
-		nc, err := net.Dial("tcp", theirs)
-		if err != nil {
-			return false
+	dial := func(id string) (p *peer) {
+		waitFor(t, "mosquitto", func() bool {
+			nc, err := net.Dial("tcp", theirs)
+			if err == nil {
+				p = newPeer(t, nc)
+			}
+			return err == nil
+		})
+		p.connect(mqtt.V311, id)
+		return p
+	}
+	p := dial("at-theirs")
+	p.subscribe(sub("here/up/+", 2))
+	q := s.connect(mqtt.V5, "at-ours", durable)
+	q.subscribe(sub("there/down/+", 2), sub("$SYS/broker/connection/+/state", 0))
+	if m := q.receive(); string(m.Payload) != "1" || !m.Retain {
+		t.Errorf("state of the bridge: %+v", m)
+	}
+	for i := range 30 {
+		qos, id := mqtt.QoS(i%3), uint16(i+1)
+		q.publish("there/up/x", fmt.Sprint(i), qos, id)
+		if m := p.receive(); string(m.Payload) != fmt.Sprint(i) || m.QoS != qos {
+			t.Fatalf("up: got %s with QoS %d, want %d\n%s", m.Payload, m.QoS, i, log)
 		}
-		p = newPeer(t, nc)
-		return true
-	})
-	p.connect(mqtt.V311, "there")
-	p.subscribe(sub("up", 1))
-	s.connect(mqtt.V5, "here").publish("up", "x", 1, 1)
-	if m := p.receive(); string(m.Payload) != "x" {
-		t.Errorf("got %+v\n%s", m, log)
+		p.publish("here/down/x", fmt.Sprint(i), qos, id)
+		if m := q.receive(); string(m.Payload) != fmt.Sprint(i) || m.QoS != qos || m.Topic != "there/down/x" {
+			t.Fatalf("down: got %s %s with QoS %d, want %d\n%s", m.Topic, m.Payload, m.QoS, i, log)
+		}
+	}
+	if version == "mqttv50" {
+		return
+	}
+	waitFor(t, "all acknowledged", func() bool { n, _ := store.PendingCount("at-ours"); return n == 0 })
+	s.stop()
+	for i := range 10 {
+		p.publish("here/down/x", fmt.Sprint("away ", i), 1, uint16(i+1))
+	}
+	s = start(t, Config{Listener: []Listener{{Name: "local", Bind: ours, AllowAnonymous: true}}}, store)
+	q = s.connect(mqtt.V5, "at-ours", durable)
+	for next := 0; next < 10; next++ {
+		m := q.receive()
+		for strings.HasPrefix(m.Topic, "$SYS/") { // the bridge is off, and on again
+			m = q.receive()
+		}
+		if m.Dup || string(m.Payload) != fmt.Sprint("away ", next) {
+			t.Fatalf("got %s dup %v, want %d\n%s", m.Payload, m.Dup, next, log)
+		}
 	}
 }
 
@@ -214,8 +259,56 @@ func TestMicrocontroller(t *testing.T) {
 			m.silent()
 		}
 	}
+	// What is larger than its buffer it reads and forgets, without an answer: it
+	// must not stop what comes behind.
+	for i := range 3 {
+		w.publish("esp/cmd/big", strings.Repeat("x", 300), 1, uint16(i+1))
+		watch.receive()
+		if k := expect[*packet.Publish](m); len(k.Payload) != 300 {
+			t.Errorf("got %+v", k)
+		}
+	}
+	w.publish("esp/cmd/led", "off", 1, 9)
+	watch.receive()
+	if k := m.receive(); string(k.Payload) != "off" {
+		t.Errorf("got %+v", k)
+	}
 	m.cut()
 	if k := watch.receive(); string(k.Payload) != "offline" {
 		t.Errorf("got %+v", k)
 	}
+	// It comes back with a clean session and the same id, before anybody has noticed that it was gone.
+	for range 3 {
+		again := s.connect(mqtt.V311, "esp", func(c *packet.Connect) { c.KeepAlive = 15 })
+		again.subscribe(sub("esp/cmd/#", 1))
+		w.publish("esp/cmd/led", "on", 1, 1)
+		watch.receive()
+		if k := again.receive(); string(k.Payload) != "on" || k.Dup {
+			t.Errorf("got %+v", k)
+		}
+	}
+}
+
+// Its keep-alive of 15 seconds: it pings after 15, is gone after 22.5 without.
+func TestMicrocontrollerKeepAlive(t *testing.T) {
+	piped(t, Config{}, nil, func(t *testing.T, p *pipes) {
+		watch := p.connect(mqtt.V5, "watch")
+		watch.subscribe(sub("esp/status", 0))
+		m := p.connect(mqtt.V311, "esp", func(c *packet.Connect) {
+			c.KeepAlive = 15
+			c.Will = &mqtt.Will{Message: mqtt.Message{Topic: "esp/status", Payload: []byte("offline")}}
+		})
+		for range 10 {
+			time.Sleep(16 * time.Second)
+			m.silent()
+		}
+		time.Sleep(22 * time.Second)
+		if n := watch.wills(); n != 0 {
+			t.Errorf("%d wills after 22 s of silence", n)
+		}
+		time.Sleep(2 * time.Second)
+		if n := watch.wills(); n != 1 {
+			t.Errorf("%d wills after 24 s of silence", n)
+		}
+	})
 }
