@@ -14,7 +14,8 @@ type Driver interface {
 	Tags() []Tag
 	// Run blocks until ctx ends. It reopens a lost wire by itself and returns
 	// an error only for what a restart may cure. report must not be called
-	// after Run has returned; it does not block on a network or a device.
+	// after Run has returned; it does not block on a network or a device, and
+	// does not keep the slice.
 	Run(ctx context.Context, report func([]Sample)) error
 }
 

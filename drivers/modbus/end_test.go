@@ -157,12 +157,14 @@ func TestRegisterToMessageAndBack(t *testing.T) {
 	memory := plc()
 	srv := &server.Server{Units: map[byte]server.Bank{1: memory}}
 	addr, stop := serve(t, srv, "127.0.0.1:0")
-	b, s := run(t, []modbus.Bus{{Name: "plc", TCP: addr, Timeout: conf.Duration(2 * time.Second)}}, []modbus.Device{boiler("plc")})
-	for topic, want := range map[string]string{"temp": "71.4", "setpoint": "72.5", "volts": "233.18", "burner": "true"} {
+	device := boiler("plc")
+	device.Computed = []modbus.Computed{{Name: "hot", Expr: "temp > 75 and burner"}}
+	b, s := run(t, []modbus.Bus{{Name: "plc", TCP: addr, Timeout: conf.Duration(2 * time.Second)}}, []modbus.Device{device})
+	for topic, want := range map[string]string{"temp": "71.4", "setpoint": "72.5", "volts": "233.18", "burner": "true", "hot": "false"} {
 		waitFor(t, topic, func() bool { return b.value("gw/boiler/"+topic) == want })
 	}
 	memory.Set(server.Holdings, 100, 801)
-	waitFor(t, "the change", func() bool { return b.value("gw/boiler/temp") == "80.1" })
+	waitFor(t, "the change", func() bool { return b.value("gw/boiler/temp") == "80.1" && b.value("gw/boiler/hot") == "true" })
 
 	publish := func(topic, payload string) {
 		if err := b.Publish(t.Context(), mqtt.Message{Topic: topic, Payload: []byte(payload), Stamp: clock.Now()}); err != nil {

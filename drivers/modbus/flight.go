@@ -28,6 +28,15 @@ func (f *flight) do(ctx context.Context, l line) {
 	f.landed = time.Now()
 }
 
+// newFlight is an empty flight; where only one can be under way, always the same.
+func (p *poller) newFlight() *flight {
+	if p.streamer != nil {
+		return &flight{}
+	}
+	p.own = flight{}
+	return &p.own
+}
+
 // launch notes that a request is under way from now on.
 func (p *poller) launch(f *flight) {
 	f.unit = f.g.dev.state

@@ -31,6 +31,7 @@ type poller struct {
 	sched  schedule
 
 	streamer streamer // nil: one request at a time
+	own      flight   // the only one then
 
 	urgent *job // the next writing command
 	polite *job // the next reading one
@@ -117,7 +118,7 @@ func (p *poller) turn(ctx context.Context, g *group) {
 func (p *poller) ready(g *group) *flight {
 	var f *flight
 	if g.dev.state.state == stateOffline {
-		f = g.probe()
+		f = p.probe(g)
 	} else {
 		f = p.step(g)
 	}
@@ -137,13 +138,14 @@ func (p *poller) flushLate() {
 func (p *poller) flush() {
 	if len(p.out) > 0 {
 		p.report(p.out)
-		p.out = nil // the receiver may keep it
+		clear(p.out)
+		p.out = p.out[:0]
 	}
 }
 
-// room prepares for n samples, so that they cost one allocation.
+// room prepares for n samples, so that they cost one allocation in all.
 func (p *poller) room(n int) {
-	if p.out == nil {
+	if cap(p.out) < n && len(p.out) == 0 {
 		p.out = make([]drivers.Sample, 0, n)
 	}
 }
@@ -172,11 +174,13 @@ func (p *poller) reportDisabled() {
 }
 
 // probe asks an offline unit for one short value.
-func (g *group) probe() *flight {
+func (p *poller) probe(g *group) *flight {
 	first := spanOf(g.blocks[0].items[:1])
 	req := first.request(g.dev.unit)
 	req.NoRetry = true
-	return &flight{g: g, req: req, probe: true}
+	f := p.newFlight()
+	f.g, f.req, f.probe = g, req, true
+	return f
 }
 
 // probed looks at a probe's outcome.

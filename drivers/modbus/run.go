@@ -28,7 +28,9 @@ func (p *poller) step(g *group) *flight {
 		if g.dev.allDisabled(t.block, now) {
 			continue
 		}
-		return &flight{g: g, t: t, req: t.request(g.dev.unit)}
+		f := p.newFlight()
+		f.g, f.t, f.req = g, t, t.request(g.dev.unit)
+		return f
 	}
 	p.endRun(g)
 	return nil
