@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"fieldgate/buffer"
-	"fieldgate/buffer/clock"
 	"fieldgate/mqtt"
 	"fieldgate/mqtt/encode"
 )
@@ -132,14 +131,4 @@ func item(e *buffer.Entry) encode.Item {
 // no value of a tag passes as it is, except through a template.
 func (r *route) encodes(m *mqtt.Message) bool {
 	return r.enc != nil && r.enc.Takes(encode.Item{Sample: m.Sample})
-}
-
-// late reports a payload made while the clock was not set: its time was a
-// guess that can be put right now.
-func late(m *mqtt.Message, wall func(clock.Stamp) (time.Time, bool)) bool {
-	if m.Sample == nil || !marked(m) {
-		return false
-	}
-	_, synced := wall(m.Sample.Time)
-	return synced
 }

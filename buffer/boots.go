@@ -81,7 +81,7 @@ func (b *boots) noteLocked() bool {
 		// nearly right, and an offset that was right.
 		return false
 	}
-	offset := time.Now().UnixNano() - clock.Now().Nanos
+	offset := clock.Wall(clock.Stamp{}).UnixNano()
 	moved := time.Duration(offset - cur.offset).Abs()
 	if cur.synced == ok && moved < 500*time.Millisecond {
 		return false

@@ -8,6 +8,7 @@ package clock
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -68,13 +69,42 @@ func At(t time.Time) Stamp {
 // would shift the result.
 func Wall(s Stamp) time.Time {
 	now := time.Now()
-	return now.Round(0).Add(-At(now).Sub(s))
+	return shown(now).Add(-At(now).Sub(s))
+}
+
+// pretended is what tests make of the system's clock; nil: nothing.
+var pretended atomic.Pointer[pretence]
+
+type pretence struct {
+	shift  time.Duration
+	synced bool
+}
+
+// Pretend sets the wall clock off by shift, as seen through this package, and
+// says whether the kernel calls it synchronised. It is for tests of whole
+// programs, which cannot set the machine's clock; the function it returns ends
+// it. (Nothing else may call it: TestNobodyPretends.)
+func Pretend(shift time.Duration, synced bool) (end func()) {
+	pretended.Store(&pretence{shift, synced})
+	return func() { pretended.Store(nil) }
+}
+
+// shown is the wall-clock part of a reading.
+func shown(now time.Time) time.Time {
+	now = now.Round(0)
+	if p := pretended.Load(); p != nil {
+		return now.Add(p.shift)
+	}
+	return now
 }
 
 // Synced reports whether the kernel says that the wall clock is synchronised
 // (adjtimex without STA_UNSYNC), and the kernel's estimate of the error.
 // Where the call is not permitted the clock counts as not synchronised.
 func Synced() (ok bool, maxError time.Duration) {
+	if p := pretended.Load(); p != nil {
+		return p.synced, 0
+	}
 	var t unix.Timex
 	state, err := unix.Adjtimex(&t)
 	if err != nil || state == unix.TIME_ERROR || t.Status&unix.STA_UNSYNC != 0 {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"time"
 
+	"fieldgate/buffer/clock"
 	"fieldgate/drivers/modbus"
 	"fieldgate/mqtt"
 	"fieldgate/web"
@@ -71,7 +72,7 @@ type healthQueue struct {
 
 func (g *gateway) health() healthDoc {
 	s := g.Status()
-	doc := healthDoc{TS: time.Now().UnixMilli(), State: s.State, Problems: s.Problems, Buffer: []healthQueue{}, Store: s.Store, Clock: s.Clock}
+	doc := healthDoc{TS: clock.Wall(clock.Now()).UnixMilli(), State: s.State, Problems: s.Problems, Buffer: []healthQueue{}, Store: s.Store, Clock: s.Clock}
 	if doc.Problems == nil {
 		doc.Problems = []web.Problem{}
 	}

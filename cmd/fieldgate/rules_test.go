@@ -74,6 +74,23 @@ func TestFilesStaySmall(t *testing.T) {
 	})
 }
 
+// TestNobodyPretends: only tests set the clock off.
+func TestNobodyPretends(t *testing.T) {
+	walkGo(t, func(path string) {
+		if strings.HasSuffix(path, "_test.go") {
+			return
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		if strings.Contains(string(text), "clock.Pretend(") {
+			t.Errorf("%s sets the clock off", path)
+		}
+	})
+}
+
 func walkGo(t *testing.T, f func(path string)) {
 	t.Helper()
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
