@@ -72,43 +72,58 @@ func (p Pace) wait(ctx context.Context, until time.Time, exact bool) error {
 	return nil
 }
 
-// write lets the bytes out at line speed: those whose time has come. The last
-// one leaves when its time on the line is over, never before.
-func (p Pace) write(ctx context.Context, w io.Writer, b []byte) error {
+// piece is the next hand-over of an answer of n characters: when, counted from
+// the answer's beginning, and how many characters have been handed over then.
+func (p Pace) piece(n, sent int, last time.Duration) (at time.Duration, due int) {
 	char := p.CharTime()
-	if char == 0 {
-		return inPieces(ctx, w, b, p.Chunk, p.Every)
-	}
 	step := max(char, time.Millisecond)
 	if p.Every > 0 {
 		step = p.Every
 	}
-	start := time.Now()
-	end := start.Add(time.Duration(len(b)) * char)
-	next := start
+	at = last + step
+	switch {
+	case p.Chunk == 0:
+		at = min(at, time.Duration(n)*char)
+	case sent+p.Chunk <= n: // what is full is handed over before its time
+		at = min(at, time.Duration(sent+p.Chunk)*char)
+	}
+	due = min(n, int(at/char))
+	if p.Chunk > 0 {
+		due = min(due, sent+p.Chunk)
+	}
+	return at, due
+}
+
+// Answer is how long an answer of n characters takes from its first bit to the
+// hand-over of its last character.
+func (p Pace) Answer(n int) (at time.Duration) {
+	if p.CharTime() == 0 {
+		return 0
+	}
+	for sent := 0; sent < n; {
+		at, sent = p.piece(n, sent, at)
+	}
+	return at
+}
+
+// write lets the bytes out at line speed: those whose time has come. The last
+// one leaves when its time on the line is over, never before.
+func (p Pace) write(ctx context.Context, w io.Writer, b []byte) error {
+	if p.CharTime() == 0 {
+		return inPieces(ctx, w, b, p.Chunk, p.Every)
+	}
+	start, last := time.Now(), time.Duration(0)
 	for sent := 0; sent < len(b); {
-		next = next.Add(step)
-		if p.Chunk > 0 { // the adapter hands over what is full before its time
-			if full := start.Add(time.Duration(sent+p.Chunk) * char); full.Before(next) {
-				next = full
+		at, due := p.piece(len(b), sent, last)
+		if err := p.wait(ctx, start.Add(at), p.Exact && due == len(b)); err != nil {
+			return err
+		}
+		if due > sent {
+			if _, err := w.Write(b[sent:due]); err != nil {
+				return err
 			}
-		} else if end.Before(next) {
-			next = end
 		}
-		if err := p.wait(ctx, next, p.Exact && !next.Before(end)); err != nil {
-			return err
-		}
-		due := min(len(b), int(time.Since(start)/char))
-		if p.Chunk > 0 {
-			due = min(due, sent+p.Chunk)
-		}
-		if due <= sent {
-			continue
-		}
-		if _, err := w.Write(b[sent:due]); err != nil {
-			return err
-		}
-		sent = due
+		sent, last = due, at
 	}
 	return nil
 }

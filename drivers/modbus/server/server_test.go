@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -239,6 +240,37 @@ func TestPace(t *testing.T) {
 		t.Error("a cancelled write ends well")
 	}
 }
+
+// TestPaceOfAnAdapter: 62 characters at a time, or what is there after 16 ms.
+func TestPaceOfAnAdapter(t *testing.T) {
+	ftdi := Pace{Baud: 115200, Bits: 10, Chunk: 62, Every: 16 * time.Millisecond}
+	char := ftdi.CharTime()
+	for n, want := range map[int]time.Duration{7: 16 * time.Millisecond, 62: 62 * char, 63: 62*char + 16*time.Millisecond,
+		124: 124 * char, 255: 248*char + 16*time.Millisecond} {
+		if got := ftdi.Answer(n); got != want {
+			t.Errorf("%d characters take %v, want %v", n, got, want)
+		}
+	}
+	slow := Pace{Baud: 9600, Bits: 10, Chunk: 62, Every: 16 * time.Millisecond} // 15 characters in 16 ms
+	if got := slow.Answer(25); got != 32*time.Millisecond {
+		t.Errorf("25 characters at 9600 Bd take %v", got)
+	}
+	for _, baud := range []int{1200, 9600, 115200} { // without an adapter: the line itself
+		p := Pace{Baud: baud, Bits: 10}
+		if got := p.Answer(25); got != 25*p.CharTime() {
+			t.Errorf("%d Bd: %v", baud, got)
+		}
+	}
+	var sizes []int
+	w := writerFunc(func(b []byte) (int, error) { sizes = append(sizes, len(b)); return len(b), nil })
+	if err := ftdi.write(t.Context(), w, make([]byte, 255)); err != nil || !slices.Equal(sizes, []int{62, 62, 62, 62, 7}) {
+		t.Errorf("handed over %v, %v", sizes, err)
+	}
+}
+
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(b []byte) (int, error) { return f(b) }
 
 func FuzzRTURequest(f *testing.F) {
 	f.Add(unhex(f, "00 01 03 00 00 00 01 84 0a 01"))

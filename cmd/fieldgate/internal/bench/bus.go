@@ -35,6 +35,7 @@ type BusOptions struct {
 // BusResult is what masters reach on one line: medians of all rounds.
 type BusResult struct {
 	Baud     int         `json:"baud,omitempty"` // 0: Modbus TCP on loopback
+	FTDI     bool        `json:"ftdi,omitempty"` // behind an adapter that hands over 62 characters at a time, the rest after 16 ms
 	Quantity int         `json:"registers"`
 	Limit    float64     `json:"limit_ms,omitempty"` // the shortest poll that the line allows
 	Masters  []BusMaster `json:"masters"`
@@ -57,43 +58,73 @@ func Bus(ctx context.Context, o BusOptions) ([]BusResult, error) {
 		o.Progress = func(string) {}
 	}
 	var out []BusResult
-	for _, baud := range append(slices.Clone(o.Bauds), 0) {
-		for _, n := range o.Quantities {
-			if baud == 0 && n != o.Quantities[0] && len(out) > 0 && n != 10 {
-				continue // the quantity hardly matters on loopback: the first and 10 are shown
-			}
-			o.Progress(lineName(baud) + ", " + strconv.Itoa(n) + " registers")
-			r, err := o.line(ctx, baud, n)
-			if err != nil {
-				return out, fmt.Errorf("%s, %d registers: %w", lineName(baud), n, err)
-			}
-			out = append(out, r)
+	for _, line := range o.lines() {
+		o.Progress(line.name() + ", " + strconv.Itoa(line.quantity) + " registers")
+		r, err := o.line(ctx, line)
+		if err != nil {
+			return out, fmt.Errorf("%s, %d registers: %w", line.name(), line.quantity, err)
 		}
+		out = append(out, r)
 	}
 	return out, nil
 }
 
-func lineName(baud int) string {
-	if baud == 0 {
-		return "TCP"
-	}
-	return strconv.Itoa(baud) + " Bd"
+// busLine is one line of the table.
+type busLine struct {
+	pace     server.Pace // zero: Modbus TCP on loopback
+	quantity int
 }
 
-// pollLimit is the time of a poll of n registers with a perfect master: 13+2n
+// lines are all of them: the speeds, the fastest behind an FTDI adapter with
+// its default timer, and TCP. There the quantity hardly matters: the first and
+// 10 are shown.
+func (o BusOptions) lines() (all []busLine) {
+	paces := make([]server.Pace, 0, len(o.Bauds)+2)
+	for _, baud := range o.Bauds {
+		paces = append(paces, server.Pace{Baud: baud, Bits: 10, Turnaround: turnaround, Exact: true})
+	}
+	if len(o.Bauds) > 0 {
+		ftdi := server.Pace{Baud: slices.Max(o.Bauds), Bits: 10, Turnaround: turnaround, Exact: true}
+		ftdi.Chunk, ftdi.Every = 62, 16*time.Millisecond
+		paces = append(paces, ftdi)
+	}
+	for _, pace := range append(paces, server.Pace{}) {
+		for i, n := range o.Quantities {
+			if pace.Baud > 0 || i == 0 || n == 10 {
+				all = append(all, busLine{pace, n})
+			}
+		}
+	}
+	return all
+}
+
+func (l busLine) name() string {
+	switch {
+	case l.pace.Baud == 0:
+		return "TCP"
+	case l.pace.Chunk > 0:
+		return strconv.Itoa(l.pace.Baud) + " Bd FTDI"
+	}
+	return strconv.Itoa(l.pace.Baud) + " Bd"
+}
+
+// limit is the time of a poll of n registers with a perfect master: 13+2n
 // characters of 10 bits, two silences and the unit's own time (Modbus serial
-// line V1.02 §2.5.1.1).
-func pollLimit(baud, n int) time.Duration {
-	char := 10 * time.Second / time.Duration(baud)
+// line V1.02 §2.5.1.1), and what an adapter holds the last of them back.
+func (l busLine) limit() time.Duration {
+	if l.pace.Baud == 0 {
+		return 0
+	}
+	char := l.pace.CharTime()
 	silence := char * 7 / 2
-	if baud > 19200 {
+	if l.pace.Baud > 19200 {
 		silence = 1750 * time.Microsecond
 	}
-	return time.Duration(13+2*n)*char + 2*silence + turnaround
+	return 8*char + silence + l.pace.Turnaround + l.pace.Answer(5+2*l.quantity) + silence
 }
 
-func (o BusOptions) line(ctx context.Context, baud, n int) (BusResult, error) {
-	res := BusResult{Baud: baud, Quantity: n}
+func (o BusOptions) line(ctx context.Context, line busLine) (BusResult, error) {
+	res := BusResult{Baud: line.pace.Baud, FTDI: line.pace.Chunk > 0, Quantity: line.quantity}
 	names := []string{"fieldgate", "goburrow"}
 	if o.Libmodbus != "" {
 		names = append(names, "libmodbus")
@@ -101,20 +132,16 @@ func (o BusOptions) line(ctx context.Context, baud, n int) (BusResult, error) {
 	runs := make([][]MasterResult, len(names))
 	for range o.Rounds {
 		for i, name := range names {
-			r, err := o.turn(ctx, name, baud, n)
+			r, err := o.turn(ctx, name, line)
 			if err != nil {
 				return res, fmt.Errorf("%s: %w", name, err)
 			}
 			runs[i] = append(runs[i], r)
 		}
 	}
-	var limit time.Duration
-	if baud > 0 {
-		limit = pollLimit(baud, n)
-		res.Limit = ms(limit)
-	}
+	res.Limit = ms(line.limit())
 	for i, name := range names {
-		res.Masters = append(res.Masters, masterOf(name, runs[i], limit))
+		res.Masters = append(res.Masters, masterOf(name, runs[i], line.limit()))
 	}
 	return res, nil
 }
@@ -142,7 +169,8 @@ func median(v []float64) float64 {
 }
 
 // turn serves a fresh line for one master and lets it poll.
-func (o BusOptions) turn(ctx context.Context, name string, baud, n int) (MasterResult, error) {
+func (o BusOptions) turn(ctx context.Context, name string, on busLine) (MasterResult, error) {
+	baud, n := on.pace.Baud, on.quantity
 	serveCtx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -159,7 +187,7 @@ func (o BusOptions) turn(ctx context.Context, name string, baud, n int) (MasterR
 			return MasterResult{}, err
 		}
 		defer line.Close()
-		s.Pace = server.Pace{Baud: baud, Bits: 10, Turnaround: turnaround, Exact: true}
+		s.Pace = on.pace
 		wg.Go(func() { _ = s.ServeRTU(serveCtx, line) }) // a failure shows as polls that fail
 		target = line.Path()
 	} else {

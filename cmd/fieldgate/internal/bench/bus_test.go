@@ -3,6 +3,8 @@ package bench
 import (
 	"context"
 	"net"
+	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -17,10 +19,27 @@ func TestPollLimit(t *testing.T) {
 		baud, n int
 		want    float64 // ms, without the turn-around
 	}{{9600, 1, 22.9}, {9600, 10, 41.7}, {9600, 125, 281.2}, {19200, 10, 20.8}, {115200, 1, 4.8}, {115200, 125, 26.3}} {
-		got := ms(pollLimit(c.baud, c.n) - turnaround)
+		got := ms(busLine{server.Pace{Baud: c.baud, Bits: 10}, c.n}.limit())
 		if got < c.want-0.06 || got > c.want+0.06 {
 			t.Errorf("%d Bd, %d registers: %.2f ms, want %.1f", c.baud, c.n, got, c.want)
 		}
+	}
+}
+
+// TestLines: each speed, the fastest behind an adapter, TCP.
+func TestLines(t *testing.T) {
+	var got []string
+	for _, l := range (BusOptions{Bauds: []int{9600, 115200}, Quantities: []int{1, 10, 125}}).lines() {
+		got = append(got, l.name()+" "+strconv.Itoa(l.quantity))
+	}
+	want := "9600 Bd 1, 9600 Bd 10, 9600 Bd 125, 115200 Bd 1, 115200 Bd 10, 115200 Bd 125, " +
+		"115200 Bd FTDI 1, 115200 Bd FTDI 10, 115200 Bd FTDI 125, TCP 1, TCP 10"
+	if strings.Join(got, ", ") != want {
+		t.Errorf("lines %q", got)
+	}
+	ftdi := busLine{server.Pace{Baud: 115200, Bits: 10, Chunk: 62, Every: 16 * time.Millisecond}, 1}
+	if got := ms(ftdi.limit()); got < 20 || got > 20.4 { // 8 characters, two silences, 16 ms
+		t.Errorf("limit behind an adapter %.2f ms", got)
 	}
 }
 
