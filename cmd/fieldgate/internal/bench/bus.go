@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -51,8 +52,8 @@ type BusMaster struct {
 }
 
 // Bus lets the masters poll by turns, each in a process of its own: a paced
-// RTU line on a pseudo-terminal, then Modbus TCP on loopback. The simulated
-// unit is in this process.
+// RTU line on a pseudo-terminal, then Modbus TCP on loopback, all on one
+// processor. The simulated unit is in this process.
 func Bus(ctx context.Context, o BusOptions) ([]BusResult, error) {
 	if o.Progress == nil {
 		o.Progress = func(string) {}
@@ -128,6 +129,13 @@ func (o BusOptions) line(ctx context.Context, line busLine) (BusResult, error) {
 	names := []string{"fieldgate", "goburrow"}
 	if o.Libmodbus != "" {
 		names = append(names, "libmodbus")
+	}
+	if line.pace.Baud == 0 {
+		undo, err := onOneProcessor()
+		if err != nil {
+			return res, err
+		}
+		defer undo()
 	}
 	runs := make([][]MasterResult, len(names))
 	for range o.Rounds {
@@ -224,6 +232,7 @@ func master(ctx context.Context, d time.Duration, name string, args ...string) (
 	var talk tail
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Stderr = &talk
+	cmd.Env = append(os.Environ(), "GOMAXPROCS="+strconv.Itoa(runtime.NumCPU())) // whatever it is bound to
 	out, err := cmd.Output()
 	if err != nil {
 		return r, fmt.Errorf("%w: %s", err, talk.String())

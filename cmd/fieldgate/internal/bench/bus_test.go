@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"net"
+	"os/exec"
 	"strconv"
 	"strings"
 	"sync"
@@ -80,5 +81,29 @@ func TestMasters(t *testing.T) {
 	}
 	if _, err := Master(ctx, MasterOptions{Who: "nobody", Kind: "tcp"}); err == nil {
 		t.Error("an unknown master polls")
+	}
+}
+
+// TestOnOneProcessor: what is started meanwhile may use one processor, and
+// this process all of its own again afterwards.
+func TestOnOneProcessor(t *testing.T) {
+	allowed := func() string {
+		out, err := exec.Command("grep", "Cpus_allowed_list", "/proc/self/status").Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.TrimSpace(strings.TrimPrefix(string(out), "Cpus_allowed_list:"))
+	}
+	before := allowed()
+	undo, err := onOneProcessor()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := allowed(); strings.ContainsAny(got, ",-") {
+		t.Errorf("bound to %q", got)
+	}
+	undo()
+	if got := allowed(); got != before {
+		t.Errorf("afterwards %q, before %q", got, before)
 	}
 }
