@@ -2,6 +2,7 @@ package configs
 
 import (
 	"net"
+	"strings"
 
 	"fieldgate/configs/conf"
 )
@@ -12,8 +13,9 @@ type door struct {
 	bind string
 }
 
-// checkDoors finds page, metrics and listeners on one port. Two listeners are
-// the broker's own check.
+// checkDoors finds page, metrics, listeners and buses that devices dial in to
+// on one port. Two listeners are the broker's own check. Two buses may share a
+// port, where both name it in the same words.
 func (l *loader) checkDoors() {
 	var doors []door
 	for i, b := range l.file.Broker.Listener {
@@ -21,16 +23,31 @@ func (l *loader) checkDoors() {
 	}
 	listeners := len(doors)
 	doors = append(doors, door{"web.bind", l.file.Web.Address()}, door{"metrics.bind", l.file.Metrics.Bind})
+	shared := map[string]bool{}
+	for i, b := range l.file.Bus {
+		if b.Listen != "" && !shared[b.Listen] {
+			doors = append(doors, door{at("bus", i) + ".listen", b.Listen})
+			shared[b.Listen] = true
+		}
+	}
 	for i := listeners; i < len(doors); i++ {
 		for _, other := range doors[:i] {
 			if sameDoor(doors[i].bind, other.bind) {
 				l.bad("")(conf.Problem{Key: doors[i].key, Code: "E0502", Part: doors[i].bind,
 					Text: doors[i].key + " has the port of " + other.key + " (" + other.bind + ")",
-					Help: "give each its own port"})
+					Help: sharing(doors[i], other)})
 				break
 			}
 		}
 	}
+}
+
+// sharing is what to do about two doors on one port.
+func sharing(a, b door) string {
+	if strings.HasPrefix(a.key, "bus[") && strings.HasPrefix(b.key, "bus[") {
+		return "buses share a port where both write it alike; otherwise give each its own"
+	}
+	return "give each its own port"
 }
 
 // sameDoor reports whether two sockets would be in each other's way.

@@ -72,7 +72,7 @@ var busCodes = []codeText{
 // brokerCodes are about the local broker.
 var brokerCodes = []codeText{
 	{"E0501", "listener name taken twice", "Two listeners have the same name."},
-	{"E0502", "two listeners on one address", "Two listeners, or a listener and the page or the metrics, are bound to the same address."},
+	{"E0502", "two listeners on one address", "Two of these are bound to the same address: listeners, the page, the metrics, buses that devices dial in to."},
 	{"E0503", "out of bounds", "A limit of the broker is outside of what it can be; leave the key out for the default."},
 	{"E0504", "unknown when_full", "when_full is slow or refuse."},
 	{"E0505", "acl without user", "Each [[broker.acl]] names a user, \"*\" for everybody with a name, or \"anonymous\"."},
