@@ -48,3 +48,17 @@ func splitTCP(buf []byte) (f tcpFrame, n int, err error) {
 	f.frame = frame{unit: buf[6], function: buf[7], data: buf[8:n]}
 	return f, n, nil
 }
+
+// mayBegin reports that a frame may begin with b, or that b is empty. What is
+// left of a frame whose beginning was taken for the end of another looks
+// different.
+func mayBegin(b []byte) bool {
+	if len(b) == 0 {
+		return true
+	}
+	if len(b) < 3 || b[2] != 0 || len(b) > 3 && b[3] != 0 {
+		return false
+	}
+	_, _, err := splitTCP(b)
+	return err == nil
+}

@@ -36,6 +36,11 @@ func (c *counters) hints(cfg Config, s Stats) []string {
 			say("unit %d misses the request after a change of unit: raise unit_switch_pause", u.Unit)
 		}
 	}
+	for _, u := range s.Units {
+		if what := c.units[u.Unit].beyondTheEnd(); what != "" {
+			say("unit %d refuses %s and serves what stands before it: if its manual counts from 1, try address - 1", u.Unit, what)
+		}
+	}
 	if s.Latency > 2 && cfg.Baud > 19200 {
 		say("the adapter holds bytes back for up to %d ms: set its latency timer to 1", s.Latency)
 	}
@@ -68,4 +73,33 @@ func (c *counters) slowest() (d time.Duration) {
 		d = max(d, u.Max)
 	}
 	return d
+}
+
+// edge is how far an area of a unit reaches: addresses behind the last register
+// that was read, and behind the last one that was refused; 0 for none.
+type edge struct{ served, refused int }
+
+func (u *unitCounters) served(req Request) {
+	if int(req.Function) < len(u.edges) {
+		e := &u.edges[req.Function]
+		e.served = max(e.served, int(req.Address)+int(req.Quantity))
+	}
+}
+
+func (u *unitCounters) refused(req Request, code byte) {
+	if code == IllegalAddress && int(req.Function) < len(u.edges) {
+		u.edges[req.Function].refused = int(req.Address) + int(req.Quantity)
+	}
+}
+
+// beyondTheEnd names a register that is refused and comes right behind the
+// last one that is not: so it is where a map that counts from 1 was taken for
+// one that counts from 0.
+func (u *unitCounters) beyondTheEnd() string {
+	for function, e := range u.edges {
+		if e.served > 0 && e.refused == e.served+1 {
+			return fmt.Sprintf("%c%d", " cdhi"[function], e.served)
+		}
+	}
+	return ""
 }

@@ -76,14 +76,16 @@ func TestH43PortBusy(t *testing.T) {
 
 func TestH44WriteBlocks(t *testing.T) {
 	t.Parallel()
-	near, far := net.Pipe() // takes nothing, for nobody reads
-	defer far.Close()
-	l := newLine(t, wire.Config{Kind: wire.RTU, Timeout: 50 * time.Millisecond, LateGuard: time.Millisecond,
-		Open: func(context.Context) (wire.Conn, error) { return near, nil }})
-	_, err := do(t, l, read(0, 1))
-	if !errors.Is(err, wire.ErrGone) || !strings.Contains(err.Error(), "takes no bytes") {
-		t.Errorf("got %v", err)
-	}
+	each(t, []wire.Kind{wire.RTU, wire.ASCII, wire.TCP, wire.RTUOverTCP}, func(t *testing.T, kind wire.Kind) {
+		near, far := net.Pipe() // takes nothing, for nobody reads
+		defer far.Close()
+		l := newLine(t, wire.Config{Kind: kind, Timeout: 50 * time.Millisecond, LateGuard: time.Millisecond,
+			Open: func(context.Context) (wire.Conn, error) { return near, nil }})
+		_, err := do(t, l, read(0, 1))
+		if !errors.Is(err, wire.ErrGone) || !strings.Contains(err.Error(), "takes no bytes") {
+			t.Errorf("got %v", err)
+		}
+	})
 }
 
 func TestH44ShutdownIsNotHeldUp(t *testing.T) {

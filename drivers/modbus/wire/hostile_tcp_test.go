@@ -214,7 +214,7 @@ func TestH27ClosesAtOnce(t *testing.T) {
 
 func TestH28NeedsAPauseAfterConnect(t *testing.T) {
 	t.Parallel()
-	each(t, []wire.Kind{wire.TCP}, func(t *testing.T, kind wire.Kind) {
+	each(t, []wire.Kind{wire.TCP, wire.RTUOverTCP}, func(t *testing.T, kind wire.Kind) {
 		start := time.Now()
 		s := oneMeter()
 		var opened atomic.Int64

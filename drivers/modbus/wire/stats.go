@@ -62,6 +62,7 @@ type counters struct {
 
 type unitCounters struct {
 	UnitStats
+	edges [5]edge // by read function
 	ring  [turnarounds]time.Duration
 	count int
 }
@@ -103,12 +104,14 @@ func (c *counters) exchanged(req Request, o *outcome, err error) {
 		c.s.OK++
 		u.OK++
 		u.answered(took)
+		u.served(req)
 		return
 	}
 	c.failed(u, err)
 	u.Last = err.Error()
 	if ex := (*Exception)(nil); errors.As(err, &ex) {
 		u.answered(took)
+		u.refused(req, ex.Code)
 		return
 	}
 	u.lostAll++

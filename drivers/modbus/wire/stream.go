@@ -2,8 +2,6 @@ package wire
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"time"
 )
 
@@ -66,8 +64,18 @@ type stream struct {
 
 	// During a burst, with the line in hand.
 	out    []flight // oldest first
+	held   []answer // not confirmed yet
 	heard  time.Time
 	failed []trip
+}
+
+// answer is what came for a flight. It is held until what follows it in the
+// stream is the beginning of another frame, or nothing: an answer that broke
+// off takes the beginning of the next one for its end.
+type answer struct {
+	flight
+	reply Reply
+	err   error
 }
 
 func (s *stream) pull() bool {
@@ -107,7 +115,11 @@ func (s *stream) burst() {
 		if err != nil {
 			s.failAll(err)
 		}
+		if len(s.out) == 0 && !mayBegin(l.rx) {
+			s.failAll(l.lost(errRunInto))
+		}
 		if len(s.out) == 0 {
+			s.confirm()
 			return
 		}
 	}
@@ -158,16 +170,36 @@ func (s *stream) collect() error {
 		if err := s.look(); err != nil || len(s.out) < before {
 			return err
 		}
-		n, err := l.readUntil(s.ctx, s.deadline())
-		if err != nil {
-			return err
+		until, quiet := s.deadline(), false
+		if end := s.heard.Add(quietEnd); len(s.held) > 0 && len(l.rx) == 0 && end.Before(until) {
+			until, quiet = end, true
 		}
-		if n > 0 {
+		n, err := l.readUntil(s.ctx, until)
+		switch {
+		case err != nil:
+			return err
+		case n > 0:
 			l.take(n)
+		case quiet:
+			s.confirm() // no pause inside a frame is so long
+			continue
 		}
 		if n == 0 || time.Since(s.deadline()) > quietEnd {
 			return s.expire()
 		}
+	}
+}
+
+// confirm hands on what was held.
+func (s *stream) confirm() {
+	held := s.held
+	s.held = nil
+	for _, a := range held {
+		if a.err != nil {
+			s.fail(a.flight, a.err)
+			continue
+		}
+		s.done(a.n, a.reply, nil)
 	}
 }
 
@@ -187,125 +219,4 @@ func (s *stream) deadline() (first time.Time) {
 		}
 	}
 	return first
-}
-
-// look takes the answers that are there, each to its request by its number.
-func (s *stream) look() error {
-	l := s.line
-	for {
-		f, size, err := splitTCP(l.rx)
-		if err != nil {
-			return l.lost(err)
-		}
-		if size == 0 {
-			return nil
-		}
-		i := s.find(f.transaction)
-		if i < 0 {
-			l.strange(f.unit, f.transaction)
-			l.drop(size)
-			continue
-		}
-		for j := range s.out[:i] {
-			s.out[j].passed = s.out[j].passed || s.out[j].req.Unit == s.out[i].req.Unit
-		}
-		one := s.takeOut(i)
-		l.out = outcome{tx: one.tx, rx: append(l.out.rx[:0], l.rx[:size]...), start: s.since(one), end: time.Now(), fresh: one.req.Unit != l.unit}
-		l.drop(size)
-		s.heard, l.active = l.out.end, l.out.end
-		l.inFlight.answered(one.number)
-		s.over(one, l.judgeTCP(one.req, frame{f.unit, f.function, l.out.rx[8:]}, &l.out))
-	}
-}
-
-func (s *stream) find(number uint16) int {
-	for i, f := range s.out {
-		if f.number == number {
-			return i
-		}
-	}
-	return -1
-}
-
-func (s *stream) takeOut(i int) flight {
-	f := s.out[i]
-	s.out = append(s.out[:i], s.out[i+1:]...)
-	return f
-}
-
-// over counts a request whose outcome is in l.out, and hands it on.
-func (s *stream) over(f flight, err error) {
-	reply, err := s.line.conclude(f.req, err)
-	if re := (*ReplyError)(nil); errors.As(err, &re) && f.company {
-		s.line.strike("it mixes answers up")
-	}
-	if err != nil {
-		s.fail(f, err)
-		return
-	}
-	s.done(f.n, reply, nil)
-}
-
-// fail keeps a request for a repeat, if there may be one.
-func (s *stream) fail(f flight, err error) {
-	if _, again := new(attempts).next(s.line.cfg, f.req, err); again && s.ctx.Err() == nil {
-		suspect := f.company && (errors.Is(err, ErrTimeout) && !f.passed || errors.Is(err, errLost))
-		s.failed = append(s.failed, trip{f.n, f.req, err, suspect})
-		return
-	}
-	s.done(f.n, Reply{}, s.line.named(err))
-}
-
-// expire ends the requests that have waited too long. Half an answer, and a
-// device that says nothing at all, end the connection, as in timeoutTCP.
-func (s *stream) expire() error {
-	l := s.line
-	now := time.Now()
-	half := len(l.rx)
-	for i := 0; i < len(s.out); {
-		f := s.out[i]
-		if now.Before(s.since(f).Add(l.timeout(f.req))) {
-			i++
-			continue
-		}
-		s.takeOut(i)
-		l.inFlight.owe(f.number)
-		if f.company && f.passed {
-			l.strike("it loses requests")
-		}
-		l.out = outcome{tx: f.tx, rx: append(l.out.rx[:0], l.rx...), start: s.since(f), end: now, fresh: f.req.Unit != l.unit}
-		s.over(f, fmt.Errorf("%w within %s", ErrTimeout, l.timeout(f.req)))
-	}
-	l.deaf++
-	if half > 0 || l.isDeaf() {
-		_ = l.hangUp() // opened afresh by the next request
-		return &lostError{errors.New("it does not answer any more")}
-	}
-	return nil
-}
-
-// failAll ends what is under way with the wire, or with the caller.
-func (s *stream) failAll(err error) {
-	l := s.line
-	for len(s.out) > 0 {
-		f := s.takeOut(0)
-		l.inFlight.owe(f.number)
-		l.out = outcome{tx: f.tx, rx: l.out.rx[:0], start: s.since(f), end: time.Now(), fresh: f.req.Unit != l.unit}
-		s.over(f, err)
-	}
-}
-
-// repeat asks alone what failed in company. If that goes well, company was
-// what the device could not bear.
-func (s *stream) repeat() {
-	cured := false
-	for _, t := range s.failed {
-		reply, err := s.line.carryOn(s.ctx, t.req, over, t.err)
-		cured = cured || err == nil && t.suspect
-		s.done(t.n, reply, err)
-	}
-	s.failed = s.failed[:0]
-	if cured {
-		s.line.strike("it loses requests, or the connection")
-	}
 }

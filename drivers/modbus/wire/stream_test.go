@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -220,6 +221,32 @@ func TestStreamGoesBackToOne(t *testing.T) {
 			}
 			return true
 		})
+	})
+}
+
+// TestStreamAnswerBrokenOff: an answer that breaks off anywhere takes the
+// beginning of the next one for its end. Its values are wrong, its number right.
+func TestStreamAnswerBrokenOff(t *testing.T) {
+	t.Parallel()
+	var cases []int
+	for n := range 19 {
+		cases = append(cases, n)
+	}
+	together(t, cases, strconv.Itoa, func(t *testing.T, keep int) {
+		for _, lengths := range [][]uint16{{5, 1, 2, 3}, {3, 5, 1, 1}, {5, 5, 5, 5}, {2, 1, 1, 5}} {
+			addr := batches(t, 4, func(c net.Conn, a [][]byte) error {
+				if len(a) > 1 {
+					a[0] = a[0][:min(keep, len(a[0])-1)]
+				}
+				return send(c, a...)
+			})
+			l := newLine(t, wire.Config{Kind: wire.TCP, Address: addr, Timeout: 700 * time.Millisecond, ReconnectMin: time.Millisecond}, several)
+			var reqs []wire.Request
+			for i, n := range lengths {
+				reqs = append(reqs, read(uint16(10*i), n))
+			}
+			stream(t, l, reqs) // checks the values
+		}
 	})
 }
 

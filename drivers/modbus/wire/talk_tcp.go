@@ -6,9 +6,18 @@ import (
 	"time"
 )
 
+// Transaction numbers stay above the numbers that registers mostly hold, so
+// that a header inside an answer can be told from values; see stream.runsInto.
+const (
+	firstNumber = 0x4000
+	lastNumber  = 0xEFFF
+)
+
 // encodeTCP packs a request with the next transaction number.
 func (l *Line) encodeTCP(req Request) (tx []byte, number uint16) {
-	l.number++
+	if l.number++; l.number < firstNumber || l.number > lastNumber {
+		l.number = firstNumber
+	}
 	l.tx = appendTCP(l.tx[:0], l.number, req)
 	return l.tx, l.number
 }
@@ -128,6 +137,9 @@ func (l *Line) lookTCP(req Request, number uint16, o *outcome) (done bool, err e
 		o.end = time.Now()
 		o.rx = append(o.rx[:0], l.rx[:size]...)
 		l.drop(size)
+		if !mayBegin(l.rx) {
+			return true, l.lost(errRunInto)
+		}
 		return true, l.judgeTCP(req, frame{f.unit, f.function, o.rx[8:]}, o)
 	}
 }

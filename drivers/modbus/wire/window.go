@@ -48,6 +48,11 @@ func (w *window) owe(number uint16) {
 	w.owed = append(w.owed, number)
 }
 
+// knows reports the number of an earlier request.
+func (w *window) knows(number uint16) bool {
+	return slices.Contains(w.owed, number) || slices.Contains(w.settled, number)
+}
+
 // strange counts an answer that nobody waits for, and asks what it means.
 func (l *Line) strange(unit byte, number uint16) {
 	l.stats.late(unit, 0, false)
