@@ -229,11 +229,11 @@ func TestStreamGoesBackToOne(t *testing.T) {
 func TestStreamAnswerBrokenOff(t *testing.T) {
 	t.Parallel()
 	var cases []int
-	for n := range 19 {
+	for n := range 25 {
 		cases = append(cases, n)
 	}
 	together(t, cases, strconv.Itoa, func(t *testing.T, keep int) {
-		for _, lengths := range [][]uint16{{5, 1, 2, 3}, {3, 5, 1, 1}, {5, 5, 5, 5}, {2, 1, 1, 5}} {
+		for _, lengths := range [][]uint16{{8, 1, 2, 3}, {3, 5, 1, 1}, {5, 5, 5, 5}, {2, 1, 1, 5}} {
 			addr := batches(t, 4, func(c net.Conn, a [][]byte) error {
 				if len(a) > 1 {
 					a[0] = a[0][:min(keep, len(a[0])-1)]
