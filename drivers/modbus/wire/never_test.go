@@ -29,7 +29,7 @@ func misbehave(r *rand.Rand, t testing.TB, kind wire.Kind, c server.Call) server
 		return server.Fault{Twice: true}
 	case 6: // H11, H19
 		if kind == wire.TCP {
-			return server.Fault{Frame: older} // nothing guards the content of a TCP frame but its transport
+			return server.Fault{Frame: muchOlder} // nothing guards the content under the right number but its transport
 		}
 		return server.Fault{Frame: server.Corrupt}
 	case 7: // H10
@@ -69,6 +69,14 @@ func misbehave(r *rand.Rand, t testing.TB, kind wire.Kind, c server.Call) server
 		return server.Fault{Before: echo[:r.IntN(len(echo)+1)]}
 	}
 	return server.Fault{}
+}
+
+// muchOlder puts an answer in front whose number is that of no request under
+// way, not even of one of several.
+func muchOlder(frame []byte) []byte {
+	old := older(frame)
+	old[0]--
+	return old
 }
 
 // long is how long the model test goes on for each kind: three seconds, or ten

@@ -261,7 +261,7 @@ func TestRingAndStats(t *testing.T) {
 	if len(all) != 200 {
 		t.Fatalf("%d exchanges", len(all))
 	}
-	if first, last := all[0], all[199]; !strings.HasPrefix(first.Sent, "00 1f 00 00") || !strings.HasSuffix(last.Received, "03 02 04 05") || last.At.Before(first.At) {
+	if first, last := all[0], all[199]; !strings.HasSuffix(first.Sent, "03 00 1e 00 01") || !strings.HasSuffix(last.Received, "03 02 04 05") || last.At.Before(first.At) {
 		t.Errorf("first %+v, last %+v", first, last)
 	}
 	if n := len(l.Exchanges(2)); n != 0 {
