@@ -3,8 +3,10 @@ package bridge
 import (
 	"context"
 	"fmt"
+	"net/url"
 	"os"
 	"runtime"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -157,10 +159,10 @@ func TestBetweenOwnBrokers(t *testing.T) {
 	}
 }
 
-// TestManyGateways: a hundred gateways lose one upstream together and come
-// back by themselves; nothing is missing.
+// TestManyGateways: two hundred gateways lose one upstream together and come
+// back by themselves, not all at once; nothing is missing.
 func TestManyGateways(t *testing.T) {
-	const gateways, each = 100, 20
+	const gateways, each = 200, 20
 	up, addr := ownBroker(t, broker.Config{MaxClients: 2 * gateways}, broker.Options{})
 	link := mqtttest.NewLink(t, addr)
 	var mu sync.Mutex
@@ -175,6 +177,7 @@ func TestManyGateways(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
+	var tries moments
 	queues := make([]*fakeQueue, gateways)
 	rigs := make([]*rig, gateways)
 	for i := range gateways {
@@ -186,6 +189,10 @@ func TestManyGateways(t *testing.T) {
 			t.Fatal(err)
 		}
 		rigs[i] = &rig{Bridge: b, t: t}
+		b.dial = func(ctx context.Context, b *Bridge, u *url.URL, in func(*mqtt.Message, func())) (connection, error) {
+			tries.note(time.Now())
+			return dialClient(ctx, b, u, in)
+		}
 		rigs[i].run()
 	}
 	all := func(state string) bool {
@@ -207,16 +214,20 @@ func TestManyGateways(t *testing.T) {
 	feed()
 	link.Cut()
 	feed()
-	until(t, "all have noticed", func() bool {
+	until(t, "all have tried several times", func() bool {
 		for _, r := range rigs {
-			if r.Stats().State == StateOnline {
+			if s := r.Stats(); s.State == StateOnline || s.Attempts < 4 {
 				return false
 			}
 		}
 		return true
 	})
+	tries.forget()
 	link.Restore()
 	until(t, "all are online again", func() bool { return all(StateOnline) })
+	if most := tries.within(100 * time.Millisecond); most > gateways*3/4 {
+		t.Errorf("%d attempts to connect within a tenth of a second", most)
+	}
 	until(t, "all is acknowledged", func() bool {
 		for _, q := range queues {
 			if q.left() > 0 {
@@ -235,4 +246,37 @@ func TestManyGateways(t *testing.T) {
 			t.Errorf("%s came %d times", id, n)
 		}
 	}
+}
+
+// moments are times that several goroutines note.
+type moments struct {
+	mu sync.Mutex
+	at []time.Time
+}
+
+func (m *moments) note(t time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.at = append(m.at, t)
+}
+
+func (m *moments) forget() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.at = nil
+}
+
+// within is how many there are in the busiest span of a length.
+func (m *moments) within(span time.Duration) (most int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	slices.SortFunc(m.at, time.Time.Compare)
+	first := 0
+	for i := range m.at {
+		for m.at[i].Sub(m.at[first]) > span {
+			first++
+		}
+		most = max(most, i-first+1)
+	}
+	return most
 }
