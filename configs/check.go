@@ -4,6 +4,7 @@ import (
 	"strconv"
 	"strings"
 
+	"fieldgate/bridge"
 	"fieldgate/configs/conf"
 	"fieldgate/configs/tree"
 	"fieldgate/drivers/modbus"
@@ -82,6 +83,7 @@ func (l *loader) check() {
 	validateAll(l, f.Serial, "serial")
 	l.validate(&f.Buffer, "buffer")
 	validateAll(l, f.Upstream, "upstream")
+	bridge.Lint(f.Upstream, l.bad(""))
 	l.validate(&f.Web, "web")
 	l.validate(&f.Metrics, "metrics")
 	if l.root.table != nil {
