@@ -8,21 +8,16 @@ import (
 )
 
 func TestLintBetween(t *testing.T) {
-	both := []Route{{From: "line/#", To: "far/{#}"}}
-	down := []Command{{From: "far/#", To: "line/{#}"}}
 	for name, c := range map[string]struct {
 		all  []Config
 		want []string
 	}{
-		"one id on one broker":       {[]Config{{URL: "mqtt://h"}, {Name: "b", URLs: []string{"mqtt://x", "mqtt://h:1883"}}}, []string{"W0808 upstream[1].client_id"}},
-		"an id each":                 {[]Config{{URL: "mqtt://h"}, {Name: "b", URL: "mqtt://h", ClientID: "{gateway}-b"}}, nil},
-		"two brokers":                {[]Config{{URL: "mqtt://h"}, {URL: "mqtt://i"}}, nil},
-		"another port":               {[]Config{{URL: "mqtt://h"}, {Name: "b", URL: "mqtt://h:1884"}}, nil},
-		"one is off":                 {[]Config{{URL: "mqtt://h"}, {Name: "b", URL: "mqtt://h", Disabled: true}}, nil},
-		"round over two":             {[]Config{{URL: "mqtt://h", Command: down}, {Name: "b", URL: "mqtt://h", ClientID: "b", Route: both}}, []string{"W0809 upstream[0].command[0].to"}},
-		"round over two brokers":     {[]Config{{URL: "mqtt://h", Command: down}, {Name: "b", URL: "mqtt://i", Route: both}}, nil},
-		"down where nothing goes up": {[]Config{{URL: "mqtt://h", Command: []Command{{From: "far/#", To: "else/{#}"}}}, {Name: "b", URL: "mqtt://h", ClientID: "b", Route: both}}, nil},
-		"values only":                {[]Config{{URL: "mqtt://h", Command: down}, {Name: "b", URL: "mqtt://h", ClientID: "b"}}, nil},
+		"one id on one broker": {[]Config{{URL: "mqtt://h"}, {Name: "b", URLs: []string{"mqtt://x", "mqtt://h:1883"}}}, []string{"W0808 upstream[1].client_id"}},
+		"an id each":           {[]Config{{URL: "mqtt://h"}, {Name: "b", URL: "mqtt://h", ClientID: "{gateway}-b"}}, nil},
+		"two brokers":          {[]Config{{URL: "mqtt://h"}, {URL: "mqtt://i"}}, nil},
+		"one name":             {[]Config{{URL: "mqtt://h"}, {URL: "mqtt://h"}}, nil}, // E0302 says so
+		"another port":         {[]Config{{URL: "mqtt://h"}, {Name: "b", URL: "mqtt://h:1884"}}, nil},
+		"one is off":           {[]Config{{URL: "mqtt://h"}, {Name: "b", URL: "mqtt://h", Disabled: true}}, nil},
 	} {
 		var got []string
 		Lint(c.all, func(p conf.Problem) { got = append(got, p.Code+" "+p.Key) })

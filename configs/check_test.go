@@ -41,7 +41,8 @@ func TestChecks(t *testing.T) {
 		{"command to a tag", place + bus + strings.Replace(device, "h100\"", "h100\", write = {}", 1) + up + "[[upstream.command]]\nfrom = \"cmd/+/+/set\"\nto = \"acme/{1}/{2}/set\"\n", "", ""},
 		{"a circle in one upstream", place + bus + strings.Replace(device, "h100\"", "h100\", write = {}", 1) + up + "[[upstream.command]]\nfrom = \"acme/+/+/set\"\nto = \"acme/{1}/{2}/set\"\n", "W0805", "comes back down"},
 		{"a circle of two upstreams", place + bus + strings.Replace(device, "h100\"", "h100\", write = {}", 1) + up +
-			"[[upstream]]\nname = \"b\"\nurl = \"mqtts://a.example\"\n[[upstream.command]]\nfrom = \"acme/+/+/set\"\nto = \"acme/{1}/{2}/set\"\n", "W0805", "upstream a.example: what route 1"},
+			"[[upstream]]\nname = \"b\"\nclient_id = \"b\"\nurl = \"mqtts://a.example\"\n[[upstream.command]]\nfrom = \"acme/+/+/set\"\nto = \"acme/{1}/{2}/set\"\n", "W0805", "upstream a.example: what route 1"},
+		{"one client id", up + "[[upstream]]\nname = \"b\"\nurl = \"mqtts://a.example\"\n", "W0808", "throw each other out"},
 		{"two upstreams apart", place + bus + strings.Replace(device, "h100\"", "h100\", write = {}", 1) + up +
 			"[[upstream]]\nname = \"b\"\nurl = \"mqtts://b.example\"\n[[upstream.command]]\nfrom = \"acme/+/+/set\"\nto = \"acme/{1}/{2}/set\"\n", "", ""},
 		{"open listener", "[[broker.listener]]\nbind = \":1883\"\nallow_anonymous = true\n[[broker.acl]]\nuser = \"anonymous\"\nallow = [\"read #\"]\n", "E0510", "without a password"},

@@ -63,7 +63,6 @@ var upstreamCodes = []codeText{
 	{"E0807", "drain", "drain.order is live-first or strict, drain.rate is \"200/s\", backlog_share and jitter are 0 to 1."},
 	{"W0807", "tls without effect", "tls is set, but no address is mqtts:// or wss://."},
 	{"W0808", "one client id, one broker", "Two upstreams log in to one broker with the same client id. A broker ends the older connection when the same id comes again, so they throw each other out, for ever. Give one of them a client_id of its own."},
-	{"W0809", "round over two upstreams", "What a command of one upstream brings down, a route of another sends up to the same broker, where the command listens. In MQTT 5 marks stop it after the first round; a 3.1.1 upstream carries none."},
 	{"E0808", "proxy", "A proxy is http://host:port or socks5://host:port."},
 	{"E0809", "state_topic", "state_topic is a topic, or \"off\"."},
 	{"E0810", "from of a route", "from is a filter of local topics: acme/#."},
