@@ -32,8 +32,8 @@ func (c *counters) hints(cfg Config, s Stats) []string {
 		say("many answers come late: raise timeout to %s", better.Round(10*time.Millisecond))
 	}
 	for _, u := range s.Units {
-		if u.switched >= enough && u.switchedLost*2 > u.switched && u.switchedLost*10 >= u.lostAll*9 {
-			say("unit %d misses the request after a change of unit: raise unit_switch_pause", u.Unit)
+		if u.misses {
+			say("unit %d missed the request after a change of unit: %s of pause are kept now; raise unit_switch_pause to that", u.Unit, max(c.switchPause, cfg.UnitSwitchPause))
 		}
 	}
 	for _, u := range s.Units {

@@ -28,7 +28,7 @@ func (l *Line) settle(ctx context.Context, unit byte) error {
 func (l *Line) gap(unit byte) time.Duration {
 	gap := l.cfg.FrameGap + l.cfg.Gap
 	if unit != l.unit {
-		gap += l.cfg.UnitSwitchPause
+		gap += l.switchPause()
 	}
 	return gap
 }

@@ -40,14 +40,14 @@ type Stats struct {
 
 // UnitStats is the share of one unit.
 type UnitStats struct {
-	Unit                            byte
-	OK, Timeouts, CRC, Misfits      uint64
-	Exceptions                      map[byte]uint64
-	Late, Retries                   uint64        // as on the line
-	Busy                            time.Duration // time with a request to it outstanding
-	Last                            string        // the last error
-	P50, P95, Max                   time.Duration // turn-around of the last answers; Max of all
-	switched, switchedLost, lostAll uint64
+	Unit                       byte
+	OK, Timeouts, CRC, Misfits uint64
+	Exceptions                 map[byte]uint64
+	Late, Retries              uint64        // as on the line
+	Busy                       time.Duration // time with a request to it outstanding
+	Last                       string        // the last error
+	P50, P95, Max              time.Duration // turn-around of the last answers; Max of all
+	misses                     bool          // the request after a change of unit
 }
 
 // counters guards a Stats; the line's holder adds, anybody copies.
@@ -58,11 +58,14 @@ type counters struct {
 	late_ lateJudge
 	alone string // why requests go one after another though several may; "": they do not
 	noise uint64 // failures that brought only 00 and FF
+
+	switchPause time.Duration // learnt, see switch.go
 }
 
 type unitCounters struct {
 	UnitStats
 	edges [5]edge // by read function
+	judge switchJudge
 	ring  [turnarounds]time.Duration
 	count int
 }
@@ -97,9 +100,9 @@ func (c *counters) exchanged(req Request, o *outcome, err error) {
 	}
 	u := c.unit(req.Unit)
 	u.Busy += took
-	if o.fresh {
-		u.switched++
-	}
+	ex := (*Exception)(nil)
+	answered := err == nil || errors.As(err, &ex)
+	c.changed(u, o.fresh, answered)
 	if err == nil {
 		c.s.OK++
 		u.OK++
@@ -109,14 +112,10 @@ func (c *counters) exchanged(req Request, o *outcome, err error) {
 	}
 	c.failed(u, err)
 	u.Last = err.Error()
-	if ex := (*Exception)(nil); errors.As(err, &ex) {
+	if answered {
 		u.answered(took)
 		u.refused(req, ex.Code)
 		return
-	}
-	u.lostAll++
-	if o.fresh {
-		u.switchedLost++
 	}
 	if onlyZerosAndOnes(o.rx) {
 		c.noise++
