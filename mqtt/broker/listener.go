@@ -151,10 +151,11 @@ func removeStale(path string) {
 
 // startLocked starts accepting, with Broker.mu held.
 func (b *Broker) startLocked(l *listener) {
+	ln := l.ln
 	b.wg.Add(2)
 	go func() {
 		defer b.wg.Done()
-		l.accept()
+		l.accept(ln)
 	}()
 	go func() {
 		defer b.wg.Done()
@@ -164,10 +165,10 @@ func (b *Broker) startLocked(l *listener) {
 }
 
 // accept takes connections in until the listener is closed.
-func (l *listener) accept() {
+func (l *listener) accept(ln net.Listener) {
 	pause := time.Duration(0)
 	for {
-		nc, err := l.ln.Accept()
+		nc, err := ln.Accept()
 		if err != nil {
 			if errors.Is(err, net.ErrClosed) {
 				return

@@ -52,10 +52,12 @@ func (b *Broker) Reload(cfg Config) error {
 	var next, fresh []*listener
 	certs := map[*listener]*certificate{}
 	sections := map[*listener]*Listener{}
+	leaving := b.leavingLocked(cfg)
 	undo := func(name string, err error) error {
 		for _, l := range fresh {
 			l.close()
 		}
+		leaving.reopenLocked(b)
 		return fmt.Errorf("listener %q: %w", name, err)
 	}
 	for _, section := range listeners(cfg) {
@@ -65,6 +67,7 @@ func (b *Broker) Reload(cfg Config) error {
 		}
 		l := old[section.Bind]
 		if delete(old, section.Bind); l == nil {
+			leaving.freePort(section.Bind)
 			l = newListener(b, section, cert)
 			if err := l.listen(); err != nil {
 				return undo(listenerName(section), err)

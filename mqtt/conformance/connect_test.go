@@ -386,6 +386,7 @@ var connectStatements = []statement{
 		wait 1500ms
 		w none
 		a leave
+		wait 1500ms
 		w none`},
 	{v5: "3.1.3-10", says: "user properties of a will keep their order", script: `
 		w connect
