@@ -201,6 +201,17 @@ func TestDollarTopics(t *testing.T) {
 		t.Errorf("got %s", m.Topic)
 	}
 	r.silent()
+	w.send(&packet.Publish{Topic: "$c/kept", Payload: []byte("x"), Retain: true}, &packet.Publish{Topic: "c/kept", Payload: []byte("x"), Retain: true})
+	w.silent()
+	r.receive()
+	for filter, want := range map[string]string{"#": "c/kept", "+/kept": "c/kept", "$c/#": "$c/kept", "$c/+": "$c/kept"} {
+		f := s.connect(mqtt.V5, "f")
+		f.subscribe(sub(filter, 0))
+		if m := f.receive(); m.Topic != want {
+			t.Errorf("%s: got %s", filter, m.Topic)
+		}
+		f.silent()
+	}
 }
 
 // Bounds on what one client may take.

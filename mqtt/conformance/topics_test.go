@@ -54,7 +54,13 @@ var topicStatements = []statement{
 		a none
 		a sub $k/%/+ 0
 		b pub $k/%/x 0 asked
-		a get $k/%/x 0 asked`},
+		a get $k/%/x 0 asked
+		b pub $k/%/r 0r hidden
+		b pub k/%/r 0r seen
+		c connect
+		c sub +/%/r 0
+		c get k/%/r 0r seen
+		c none`},
 	{v311: "4.7.3-1", v5: "4.7.3-1", says: "topics and filters have at least one character", script: `
 		a connect
 		a> 30( '' {} "x" )
