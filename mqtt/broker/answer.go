@@ -38,6 +38,7 @@ func (c *conn) answer(bt *batch) {
 	if hold {
 		h = &heldAcks{}
 		c.held = append(c.held, h)
+		c.holding = true
 	}
 	if len(bt.raw) > 0 {
 		c.outLocked().b = append(c.outLocked().b, bt.raw...)
@@ -58,6 +59,7 @@ func (c *conn) answer(bt *batch) {
 	c.b.stats.messagesSent.Add(uint64(len(bt.acks)))
 	if c.outLen() > 0 {
 		bt.touchLocked(c)
+		c.holding = c.holding || c.outLen() > c.maxOut
 	}
 	s.mu.Unlock()
 	if h != nil {
@@ -129,8 +131,12 @@ func (c *conn) heldCountLocked() int {
 // waitHeld stops the reading of a client that goes on publishing although it
 // gets no acknowledgements, or does not take its answers.
 func (c *conn) waitHeld(ctx context.Context) error {
+	if !c.holding {
+		return nil
+	}
 	s := c.s
 	s.mu.Lock()
+	c.holding = len(c.held) > 0
 	if c.outLen() > c.maxOut { // answers to a client that asks and does not read
 		c.outRoom = make(chan struct{})
 		room := c.outRoom

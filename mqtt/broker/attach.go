@@ -100,7 +100,7 @@ func (c *conn) takeOver(s *session, who identity) error {
 		if s.foreign(who) {
 			return &refusal{mqtt.NotAuthorized, fmt.Sprintf("the client id is in use by user %q", s.userName())}
 		}
-		c.b.countTakeover(s.id, old.nc.RemoteAddr().String(), c.nc.RemoteAddr().String())
+		c.b.countTakeover(s.id, old.addr.String(), c.addr.String())
 		old.kick(mqtt.SessionTakenOver, "")
 	}
 	if last != nil {
@@ -138,6 +138,10 @@ func (c *conn) take(ctx context.Context, s *session, p *packet.Connect, who iden
 		return &refusal{mqtt.PacketTooLarge, "CONNACK is larger than the client takes"}
 	}
 	c.nc.SetDeadline(time.Time{})
+	c.last.Store(mono())
+	if err := c.adopt(); err != nil {
+		return err
+	}
 	c.l.admitted(c.base)
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -99,6 +99,13 @@ func (bt *batch) flush() {
 	bt.touched = bt.touched[:0]
 }
 
+// waits reports whether completing the batch may have to wait.
+func (bt *batch) waits() bool {
+	c := bt.conn
+	return len(bt.calls) > 0 || len(bt.durable) > 0 && !bt.b.volatile ||
+		c.wantFill || c.holding || c.pause > 0
+}
+
 // finish completes the batch; see there.
 func (bt *batch) finish(ctx context.Context) {
 	slow := len(bt.calls) > 0 || len(bt.durable) > 0
@@ -181,7 +188,7 @@ func (bt *batch) refuse(err error, acks []int) {
 // commit applies what is to be stored. If it fails, everything that this
 // batch would have acknowledged is refused instead: the publisher still has it.
 func (bt *batch) commit(ctx context.Context) {
-	if c := bt.conn; c != nil && c.s != nil {
+	if c := bt.conn; c != nil && c.s.persistent { // which only changes before it has a connection
 		c.s.mu.Lock()
 		bt.lazy = append(bt.lazy, c.s.owed...)
 		clear(c.s.owed)

@@ -49,6 +49,8 @@ type Broker struct {
 	unsaved     unsaved
 	local       localRoutes
 	sysLog      *sysLog
+	loop        loop
+	volatile    bool // the store is in memory: nothing waits for a disk
 
 	mu        sync.Mutex
 	config    Config
@@ -83,8 +85,9 @@ func New(cfg Config, o Options) (*Broker, error) {
 	b.sysLog = newSysLog(b.log.Handler())
 	b.log = slog.New(b.sysLog)
 	if b.store == nil || !cfg.persistent() {
-		b.store = newMemory()
+		b.store, b.volatile = newMemory(), true
 	}
+	b.loop.b = b
 	b.life, b.end = context.WithCancel(context.Background())
 	b.batches.New = func() any { return &batch{b: b} }
 	b.handlers.Store(&[]*handler{})

@@ -19,21 +19,6 @@ func (k *bucket) take(rate, n int, now time.Time) time.Duration {
 	return 0
 }
 
-// wait takes n and waits as take says, unless stopped; rate 0 is no limit.
-func (k *bucket) wait(stopped <-chan struct{}, rate, n int) {
-	if rate <= 0 || n == 0 {
-		return
-	}
-	if d := k.take(rate, n, time.Now()); d > 0 {
-		t := time.NewTimer(d)
-		defer t.Stop()
-		select {
-		case <-t.C:
-		case <-stopped:
-		}
-	}
-}
-
 // peek is the level now.
 func (k *bucket) peek(rate int, now time.Time) float64 {
 	return max(0, k.level-now.Sub(k.last).Seconds()*float64(rate))

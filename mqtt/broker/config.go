@@ -10,7 +10,7 @@ type Config struct {
 	MaxPacket        conf.Size      `toml:"max_packet"`         // default 256KiB
 	MaxQueued        int            `toml:"max_queued"`         // messages per offline session, default 1000
 	MaxQueuedBytes   conf.Size      `toml:"max_queued_bytes"`   // of all sessions together, default 256MiB
-	MaxInflight      int            `toml:"max_inflight"`       // unacknowledged deliveries per client, default 20
+	MaxInflight      int            `toml:"max_inflight"`       // unacknowledged deliveries per client, default 100
 	MaxOutBuffer     conf.Size      `toml:"max_out_buffer"`     // unsent bytes per client, default 1MiB
 	MaxSubscriptions int            `toml:"max_subscriptions"`  // per client, default 1000
 	MaxLevels        int            `toml:"max_levels"`         // topic levels, default and most 128

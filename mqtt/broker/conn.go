@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"net"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"fieldgate/buffer/clock"
@@ -17,23 +16,26 @@ import (
 //
 //	accepted -> CONNECT taken in -> attached to its session -> closing -> detached
 //
-// One goroutine, open and then live, reads, handles and detaches; it also owns everything
-// that is not said to be guarded. A writing goroutine exists only while there
-// is something that the socket did not take at once. Other goroutines append
-// to out under the session's lock and then call flush.
+// A goroutine of its own, in open, brings it to its session. From then on the
+// loop reads and handles what comes on a plain socket, and on TLS and WebSocket
+// a goroutine in live. Whoever reads (see socket.claim) owns everything that
+// is not said to be guarded. Others append to out under the session's lock and
+// then call flush.
 type conn struct {
 	b        *Broker
 	l        *listener
-	nc       net.Conn
-	base     net.Conn        // as accepted, beneath TLS and WebSocket
-	raw      syscall.RawConn // plain TCP and Unix sockets, else nil
-	ws       bool            // WebSocket
-	s        *session        // set once, when CONNECT is accepted
+	nc       net.Conn // closed once plain is set
+	addr     net.Addr // the client's
+	base     net.Conn // as accepted, beneath TLS and WebSocket
+	plain    bool     // TCP or Unix socket in the loop's care
+	ws       bool     // WebSocket
+	sock     socket   // while plain
+	s        *session // set once, when CONNECT is accepted
 	in       input
 	version  mqtt.Version
 	since    clock.Stamp
 	keep     time.Duration // one and a half keep-alives, 0: none
-	last     time.Time     // when the last whole packet came
+	last     atomic.Int64  // when the last whole packet came, as mono
 	routes   map[string]*route
 	aliasIn  []string
 	batch    *batch
@@ -42,7 +44,9 @@ type conn struct {
 	clean    bool       // DISCONNECT came
 	assigned bool       // the client id is ours
 	rate     bucket
-	denied   time.Time // when a refused right was last logged
+	pause    time.Duration // by rate, before more is read
+	holding  bool          // waitHeld has to look whether to read on
+	denied   time.Time     // when a refused right was last logged
 
 	storeBroken bool // this batch could not be committed
 	refused     bool // a publish was refused that this version can only refuse by closing
@@ -76,18 +80,11 @@ type conn struct {
 
 func newConn(b *Broker, l *listener, nc net.Conn) *conn {
 	c := &conn{
-		b: b, l: l, nc: nc, done: make(chan struct{}), stopped: make(chan struct{}), since: clock.Now(),
+		b: b, l: l, nc: nc, addr: nc.RemoteAddr(), done: make(chan struct{}), stopped: make(chan struct{}), since: clock.Now(),
 		maxPacket: packet.MaxPacket, maxOut: b.set.Load().maxOut,
 	}
-	switch t := nc.(type) {
-	case *net.TCPConn:
-		c.raw, _ = t.SyscallConn()
-	case *net.UnixConn:
-		c.raw, _ = t.SyscallConn()
-	case *wsConn:
-		c.ws = true
-	}
-	c.in.init(c)
+	_, c.ws = nc.(*wsConn)
+	c.in.c = c
 	return c
 }
 
@@ -123,7 +120,6 @@ func (c *conn) live(ctx context.Context) {
 
 // loop handles packets until the connection ends.
 func (c *conn) loop(ctx context.Context) error {
-	c.last = time.Now()
 	if len(c.in.data) > 0 || c.wantFill { // what came behind CONNECT, what waits in the store
 		if err := c.handleAll(ctx); err != nil {
 			return err
@@ -139,7 +135,7 @@ func (c *conn) loop(ctx context.Context) error {
 		switch {
 		case c.ended.Load():
 			return net.ErrClosed
-		case late && c.keep > 0 && time.Since(c.last) >= c.keep:
+		case late && c.keep > 0 && mono()-c.last.Load() >= int64(c.keep):
 			c.kick(mqtt.KeepAliveTimeout, "")
 			return mqtt.KeepAliveTimeout
 		case late && !c.ws:
@@ -163,7 +159,7 @@ func (c *conn) setDeadline(late bool) error {
 	}
 	until := time.Time{}
 	if c.keep > 0 {
-		until = c.last.Add(c.keep)
+		until = time.Now().Add(time.Duration(c.last.Load()-mono()) + c.keep)
 	}
 	if err := c.nc.SetReadDeadline(until); err != nil {
 		return err
@@ -177,15 +173,16 @@ func (c *conn) setDeadline(late bool) error {
 // handleAll handles the whole packets that have been read, as one batch.
 func (c *conn) handleAll(ctx context.Context) error {
 	bt := c.b.getBatch() // none is held while nothing comes
+	return c.complete(ctx, bt, c.takeIn(bt, mono()))
+}
+
+// takeIn handles the whole packets that have been read, as far as that goes
+// without waiting. The batch is the connection's until endBatch.
+func (c *conn) takeIn(bt *batch, now int64) (failure error) {
 	bt.conn, c.batch = c, bt
-	defer func() {
-		bt.conn, c.batch = nil, nil
-		c.b.putBatch(bt)
-	}()
-	packets := 0
-	var failure error
+	packets, most := 0, c.l.maxPacket()
 	for failure == nil && !c.ended.Load() {
-		header, body, n, err := packet.Split(c.in.data, c.l.maxPacket())
+		header, body, n, err := packet.Split(c.in.data, most)
 		if err != nil {
 			failure = err
 			break
@@ -195,34 +192,75 @@ func (c *conn) handleAll(ctx context.Context) error {
 		}
 		c.in.data = c.in.data[n:]
 		packets++
-		failure = c.handle(ctx, header, body)
+		failure = c.handle(header, body)
 	}
 	if packets > 0 {
-		c.last = time.Now()
+		c.last.Store(now)
 		c.b.stats.bytesReceived.Add(c.in.takeCount())
 		c.b.stats.messagesReceived.Add(uint64(packets))
+		if rate := c.l.maxRate(); rate > 0 {
+			c.pause = c.rate.take(rate, packets, time.Now())
+		}
 	}
+	return failure
+}
+
+// complete does what a batch has to wait for, answers, and waits for what else
+// keeps the connection from reading on. An error ends it.
+func (c *conn) complete(ctx context.Context, bt *batch, failure error) error {
 	bt.finish(ctx)
 	if c.wantFill {
 		c.s.fill(bt)
 		bt.flush()
 	}
+	err := c.verdict(bt, failure)
+	c.endBatch(bt)
+	c.b.putBatch(bt)
+	if err != nil {
+		return err
+	}
+	c.slowDown()
+	return c.waitHeld(ctx)
+}
+
+// verdict ends a connection that did something wrong, or could not be answered.
+func (c *conn) verdict(bt *batch, failure error) error {
 	broken := c.storeBroken && (c.version != mqtt.V5 || bt.vital) || c.refused
-	if failure != nil {
+	switch {
+	case failure != nil:
 		c.fail(failure)
 		return failure
-	}
-	if broken {
+	case broken:
 		c.kick(mqtt.ImplementationSpecificError, errUnacked.Error())
 		return errUnacked
 	}
 	c.storeBroken = false
-	c.rate.wait(c.stopped, c.l.maxRate(), packets)
-	return c.waitHeld(ctx)
+	return nil
+}
+
+// endBatch takes the batch from the connection, emptied but for the
+// connections that are still to be flushed.
+func (c *conn) endBatch(bt *batch) {
+	bt.conn, c.batch = nil, nil
+	bt.reset()
+}
+
+// slowDown waits where the client has sent more than the listener allows.
+func (c *conn) slowDown() {
+	if c.pause <= 0 {
+		return
+	}
+	t := time.NewTimer(c.pause)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-c.stopped:
+	}
+	c.pause = 0
 }
 
 // handle handles one packet.
-func (c *conn) handle(ctx context.Context, header byte, body []byte) error {
+func (c *conn) handle(header byte, body []byte) error {
 	if packet.TypeOf(header) == packet.TypePublish {
 		return c.onPublish(header, body)
 	}

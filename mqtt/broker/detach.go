@@ -44,7 +44,7 @@ func (c *conn) fail(err error) {
 	if errors.As(err, &wrong) {
 		reason, text = wrong.Reason, wrong.Text
 	}
-	c.b.log.Info("client sent something wrong; disconnected", "client", c.s.id, "from", c.nc.RemoteAddr(), "error", err)
+	c.b.log.Info("client sent something wrong; disconnected", "client", c.s.id, "from", c.addr, "error", err)
 	c.kick(reason, text)
 }
 

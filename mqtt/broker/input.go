@@ -33,27 +33,16 @@ func putOut(b *chunk) {
 }
 
 // input is the reading side of a connection. While nothing comes it holds no
-// buffer: that of the last read went back to the pool, and what was left of an
-// unfinished packet moved to a small one. It waits on plain sockets by asking
-// the poller; on TLS and WebSocket, where that is not possible, with a small
-// read.
+// large buffer: that of the last read went back to the pool, and what was left
+// of an unfinished packet moved to a small one. On TLS and WebSocket, where
+// nothing tells that a read will not have to wait, it waits with the small one.
 type input struct {
 	c     *conn
 	data  []byte // read and not yet handled; within big or small
 	big   *chunk
 	small []byte
-	drawn bool // the last read filled its buffer: more is likely to be there
+	drawn bool // the last read of a stream filled its buffer: more is likely to be there
 	count uint64
-
-	// For the callback of RawConn.Read, made once so that reading allocates nothing.
-	n    int
-	err  error
-	call func(fd uintptr) bool
-}
-
-func (in *input) init(c *conn) {
-	in.c = c
-	in.call = in.readRaw
 }
 
 // takeCount returns the bytes read since the last call.
@@ -71,9 +60,11 @@ func (in *input) release() {
 	in.big, in.data, in.small = nil, nil, nil
 }
 
-// read waits for more bytes and puts them behind data.
+// read waits for more bytes of a stream and puts them behind data.
 func (in *input) read() error {
-	in.settle()
+	if !in.drawn {
+		in.settle()
+	}
 	n, err := in.once()
 	in.count += uint64(max(0, n))
 	switch {
@@ -88,7 +79,7 @@ func (in *input) read() error {
 // settle gives the large buffer back if what is left fits into the small one.
 func (in *input) settle() {
 	left := len(in.data)
-	if in.big == nil || left > restBuffer || in.drawn && in.c.raw == nil {
+	if in.big == nil || left > restBuffer {
 		return
 	}
 	if left == 0 {
@@ -129,12 +120,6 @@ func (in *input) room() []byte {
 }
 
 func (in *input) once() (int, error) {
-	if in.c.raw != nil {
-		if err := in.c.raw.Read(in.call); err != nil {
-			return 0, err
-		}
-		return in.n, in.err
-	}
 	if in.big == nil && len(in.data) == 0 {
 		if in.small == nil {
 			in.small = make([]byte, restBuffer)
@@ -150,29 +135,28 @@ func (in *input) once() (int, error) {
 	return n, err
 }
 
-// readRaw is called by the poller, first at once and then when the socket is
-// readable. false means: nothing there yet.
-func (in *input) readRaw(fd uintptr) bool {
+// receive reads once from a claimed socket, without waiting; n is 0 where
+// nothing has come. more: the socket may hold more, or the end of the stream.
+func (in *input) receive() (n int, more bool, err error) {
+	k := &in.c.sock
 	left := len(in.data)
-	small := in.big == nil
+	hup := k.hup.Load() // before reading: what was there when it was set is read now
 	space := in.room()
-	for {
-		in.n, in.err = syscall.Read(int(fd), space)
-		if in.err != syscall.EINTR {
-			break
-		}
+	errno := syscall.EINTR
+	for errno == syscall.EINTR {
+		n, errno = sockRead(k.fd, space)
 	}
-	if in.err == syscall.EAGAIN {
-		if small {
-			in.settle()
-		}
-		return false
+	switch {
+	case errno == syscall.EAGAIN:
+		return 0, false, nil
+	case errno != 0:
+		return 0, false, os.NewSyscallError("read", errno)
+	case n == 0:
+		return 0, false, io.EOF
 	}
-	if in.n == 0 && in.err == nil {
-		in.err = io.EOF
-	}
-	in.data = in.big.b[:left+max(0, in.n)]
-	return true
+	in.data = in.big.b[:left+n]
+	in.count += uint64(n)
+	return n, hup || n == len(space), nil
 }
 
 func isTimeout(err error) bool {

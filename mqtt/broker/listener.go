@@ -234,7 +234,11 @@ func (l *listener) handle(nc net.Conn) {
 		l.leave(nc)
 		return
 	}
-	l.b.wg.Add(1)
+	l.b.wg.Add(1) // until the connection is over, with or without a goroutine
+	if c.plain {
+		c.begin()
+		return
+	}
 	go func() {
 		defer l.b.wg.Done()
 		c.live(l.b.life)

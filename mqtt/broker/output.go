@@ -1,8 +1,6 @@
 package broker
 
 import (
-	"errors"
-	"syscall"
 	"time"
 
 	"fieldgate/mqtt"
@@ -46,14 +44,14 @@ func (c *conn) reportLocked() {
 
 // flush sends what has been appended. A plain socket is tried at once, in the
 // caller's goroutine: it takes the bytes in almost every case, and no other
-// goroutine need be woken. What it does not take, and everything of TLS and
-// WebSocket, is sent by a goroutine that ends when nothing is left.
+// goroutine need be woken; what it does not take is left to the loop. On TLS
+// and WebSocket a goroutine sends, and ends when nothing is left.
 func (c *conn) flush() {
 	mu := &c.s.mu
 	mu.Lock()
 	c.flushDue = false
 	c.reportLocked()
-	if c.writing || c.outLen() == 0 {
+	if c.writing || c.outLen() == 0 || c.sock.gone {
 		c.finishedLocked()
 		mu.Unlock()
 		return
@@ -62,46 +60,17 @@ func (c *conn) flush() {
 	buf := c.out
 	c.out = nil
 	mu.Unlock()
-	sent := 0
-	if c.raw != nil {
-		var err error
-		if sent, err = c.tryWrite(buf.b); err != nil {
-			c.writeFailed(buf)
-			return
-		}
-	}
-	if sent < len(buf.b) {
-		go c.write(buf, sent)
-		return
-	}
-	if next := c.wrote(buf); next != nil {
-		go c.write(next, 0)
+	if c.plain {
+		c.send(buf, 0)
+	} else {
+		go c.write(buf)
 	}
 }
 
-// tryWrite writes what the socket takes without waiting.
-func (c *conn) tryWrite(b []byte) (n int, err error) {
-	werr := c.raw.Write(func(fd uintptr) bool {
-		for {
-			n, err = syscall.Write(int(fd), b)
-			if err != syscall.EINTR {
-				return true
-			}
-		}
-	})
-	if errors.Is(err, syscall.EAGAIN) {
-		err = nil
-	}
-	if werr != nil {
-		err = werr
-	}
-	return max(0, n), err
-}
-
-// write sends buffers until nothing is left.
-func (c *conn) write(buf *chunk, from int) {
+// write sends buffers until nothing is left. It waits.
+func (c *conn) write(buf *chunk) {
 	for buf != nil {
-		rest := buf.b[from:]
+		rest := buf.b
 		for len(rest) > 0 {
 			piece := rest[:min(len(rest), writePiece)]
 			c.nc.SetWriteDeadline(time.Now().Add(writeTimeout))
@@ -115,7 +84,7 @@ func (c *conn) write(buf *chunk, from int) {
 			c.s.progress++
 			c.s.mu.Unlock()
 		}
-		buf, from = c.wrote(buf), 0
+		buf = c.wrote(buf)
 	}
 }
 
@@ -139,6 +108,7 @@ func (c *conn) wrote(buf *chunk) *chunk {
 	if c.outLen() == 0 {
 		c.writing = false
 		c.finishedLocked()
+		c.closeGoneLocked()
 		return nil
 	}
 	next := c.out
@@ -161,9 +131,14 @@ func (c *conn) writeFailed(buf *chunk) {
 	c.out = nil
 	putOut(buf)
 	c.finishedLocked()
+	c.closeGoneLocked()
 	c.s.mu.Unlock()
 	c.stop()
-	c.nc.Close()
+	if c.plain {
+		c.nudge()
+	} else {
+		c.nc.Close()
+	}
 }
 
 // kick ends the connection from any goroutine: a DISCONNECT goes out behind
@@ -210,6 +185,10 @@ func (c *conn) disconnectLocked(reason mqtt.ReasonCode, text string) {
 
 // wake makes the reader return.
 func (c *conn) wake(flushed <-chan struct{}) {
+	if c.plain {
+		c.nudge()
+		return
+	}
 	if c.ws { // there a read deadline ends the connection, with what is still to be sent
 		go func() {
 			select {
@@ -237,6 +216,10 @@ func (c *conn) linger() {
 	select {
 	case <-flushed:
 	case <-timeout.C:
+		return
+	}
+	if c.plain {
+		c.drainSocket()
 		return
 	}
 	if half, ok := c.nc.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil {

@@ -59,6 +59,7 @@ func (b *Broker) stop() {
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
+	b.loop.close()
 	b.end()
 	b.saveSamples()
 	for _, s := range b.allSessions() {

@@ -13,7 +13,7 @@ const (
 	DefaultMaxPacket        = 256 << 10
 	DefaultMaxQueued        = 1000
 	DefaultMaxQueuedBytes   = 256 << 20
-	DefaultMaxInflight      = 20
+	DefaultMaxInflight      = 100
 	DefaultMaxOutBuffer     = 1 << 20
 	DefaultMaxSubscriptions = 1000
 	DefaultRetainLimit      = 10_000

@@ -131,7 +131,7 @@ func (s *session) info() ClientInfo {
 		i.Since = now.Sub(s.leftLocked())
 		return i
 	}
-	i.Connected, i.Listener, i.Address = true, c.l.name(), c.nc.RemoteAddr().String()
+	i.Connected, i.Listener, i.Address = true, c.l.name(), c.addr.String()
 	i.KeepAlive, i.Since = c.keep*2/3, now.Sub(c.since)
 	i.Received, i.Sent = c.recvMsgs.Load(), c.sentMsgs+c.sent.messages
 	return i

@@ -135,7 +135,7 @@ func jitter(s *server, rnd *rand.Rand, id string, running func() bool) {
 func TestNoAllocationPerMessage(t *testing.T) {
 	for _, v := range []mqtt.Version{mqtt.V311, mqtt.V5} {
 		for qos, most := range []float64{0, 0.1} { // a window of 100 grows anew in each round
-			bench := newLoop(t, v, mqtt.QoS(qos), 10)
+			bench := newBare(t, v, mqtt.QoS(qos), 10)
 			per := testing.AllocsPerRun(20, func() { bench.round(100) }) / (100 * 10)
 			if per > most+0.02 { // the pools may lose a buffer to the collector
 				t.Errorf("version %d QoS %d: %.3f allocations per delivered message", v, qos, per)
@@ -145,9 +145,9 @@ func TestNoAllocationPerMessage(t *testing.T) {
 	}
 }
 
-// loop drives the path of a message without sockets: a publisher's batch and
+// bare drives the path of a message without sockets: a publisher's batch and
 // subscribers whose buffers are emptied, and acknowledged, by hand.
-type loop struct {
+type bare struct {
 	s       *server
 	from    *conn
 	to      []*conn
@@ -156,9 +156,9 @@ type loop struct {
 	undo    []func()
 }
 
-func newLoop(t testing.TB, v mqtt.Version, qos mqtt.QoS, subscribers int) *loop {
+func newBare(t testing.TB, v mqtt.Version, qos mqtt.QoS, subscribers int) *bare {
 	s := start(t, Config{MaxInflight: 1000}, nil)
-	l := &loop{s: s, qos: qos}
+	l := &bare{s: s, qos: qos}
 	attach := func(id string) *conn {
 		p := s.connect(v, id)
 		if id != "from" {
@@ -192,7 +192,7 @@ func newLoop(t testing.TB, v mqtt.Version, qos mqtt.QoS, subscribers int) *loop 
 }
 
 // round publishes n messages and acknowledges their deliveries.
-func (l *loop) round(n int) {
+func (l *bare) round(n int) {
 	for range n {
 		h, body, _, _ := packet.Split(l.packets, 0)
 		if err := l.from.onPublish(h, body); err != nil {
@@ -216,7 +216,7 @@ func (l *loop) round(n int) {
 }
 
 // drain is the writer: it has written everything.
-func (l *loop) drain(c *conn) {
+func (l *bare) drain(c *conn) {
 	c.s.mu.Lock()
 	if c.out != nil {
 		c.out.b = c.out.b[:0]
@@ -225,7 +225,7 @@ func (l *loop) drain(c *conn) {
 }
 
 // close gives the sessions their own connections back, to be ended with the broker.
-func (l *loop) close() {
+func (l *bare) close() {
 	for _, f := range l.undo {
 		f()
 	}
@@ -236,7 +236,7 @@ func BenchmarkDeliver(b *testing.B) {
 	for qos := range mqtt.QoS(2) {
 		for _, n := range []int{1, 50} {
 			b.Run(fmt.Sprintf("qos%d/subscribers%d", qos, n), func(b *testing.B) {
-				l := newLoop(b, mqtt.V311, qos, n)
+				l := newBare(b, mqtt.V311, qos, n)
 				b.ReportAllocs()
 				rounds := 0
 				for b.Loop() {
