@@ -139,9 +139,7 @@ func (c *conn) take(ctx context.Context, s *session, p *packet.Connect, who iden
 	}
 	c.nc.SetDeadline(time.Time{})
 	c.last.Store(mono())
-	if err := c.adopt(); err != nil {
-		return err
-	}
+	c.adopt()
 	c.l.admitted(c.base)
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -119,16 +119,19 @@ func (in *input) room() []byte {
 	return in.big.b[left:]
 }
 
+// once reads once from a stream: into the small buffer while there is room, so
+// that who sends nothing more holds no large one.
 func (in *input) once() (int, error) {
-	if in.big == nil && len(in.data) == 0 {
+	left := len(in.data)
+	if in.big == nil && left < restBuffer && !in.drawn {
 		if in.small == nil {
 			in.small = make([]byte, restBuffer)
 		}
-		n, err := in.c.nc.Read(in.small)
-		in.data, in.drawn = in.small[:max(0, n)], n == len(in.small)
+		copy(in.small, in.data)
+		n, err := in.c.nc.Read(in.small[left:])
+		in.data, in.drawn = in.small[:left+max(0, n)], left+n == restBuffer
 		return n, err
 	}
-	left := len(in.data)
 	space := in.room()
 	n, err := in.c.nc.Read(space)
 	in.data, in.drawn = in.big.b[:left+max(0, n)], n > restBuffer

@@ -57,8 +57,10 @@ func (k *socket) release() bool {
 }
 
 // adopt puts a plain connection into the loop's care, claimed by the caller.
-// Go's poller forgets it: it would wake a thread for every packet.
-func (c *conn) adopt() error {
+// Go's poller forgets it: it would wake a thread for every packet. Where that
+// takes a descriptor that is not to be had, the connection gets a goroutine,
+// like one with TLS.
+func (c *conn) adopt() {
 	var raw syscall.RawConn
 	var err error
 	switch t := c.nc.(type) {
@@ -67,27 +69,24 @@ func (c *conn) adopt() error {
 	case *net.UnixConn:
 		raw, err = t.SyscallConn()
 	default:
-		return nil
+		return
 	}
 	if err != nil {
-		return err
+		return // closed: the first read will say so
 	}
-	fd, fdErr := 0, error(nil)
-	if err := raw.Control(func(from uintptr) { fd, fdErr = unix.FcntlInt(from, unix.F_DUPFD_CLOEXEC, 0) }); err != nil {
-		return err
-	}
-	if fdErr != nil {
-		return fdErr
+	fd, dupErr := 0, error(nil)
+	err = raw.Control(func(from uintptr) { fd, dupErr = unix.FcntlInt(from, unix.F_DUPFD_CLOEXEC, 0) })
+	if err != nil || dupErr != nil {
+		return
 	}
 	c.sock.fd = fd
 	c.sock.turn.Store(claimed)
-	if err := c.b.loop.add(c); err != nil {
+	if c.b.loop.add(c) != nil {
 		syscall.Close(fd)
-		return err
+		return
 	}
 	c.plain = true
 	c.nc.Close()
-	return nil
 }
 
 // begin handles what came behind CONNECT and what waits in the store, and hands
@@ -99,6 +98,9 @@ func (c *conn) begin() {
 	var err error
 	if len(c.in.data) > 0 || c.wantFill {
 		err = c.handleAll(c.b.life)
+	}
+	if len(c.in.data) == 0 {
+		c.in.release() // what CONNECT was read with
 	}
 	c.work(nil, err, false)
 }
