@@ -13,8 +13,8 @@ import (
 // in ppoll meets sooner and with less work than the poller and the scheduler.
 // Its methods are called by whoever holds the line.
 type eye struct {
-	raw      syscall.RawConn // nil: fd is the line's own
-	fd       int
+	raw      syscall.RawConn // nil: sock's descriptor is looked at
+	sock     *socket
 	datagram bool // an empty read is a datagram, not the end
 
 	look, send func(fd uintptr) // bound once: a closure for each look would be garbage
@@ -31,7 +31,7 @@ type eye struct {
 // TLS, where a readable socket says nothing about the stream inside.
 func newEye(c Conn) *eye {
 	if s, ok := c.(*socket); ok {
-		return &eye{fd: s.fd}
+		return &eye{sock: s}
 	}
 	sc, ok := c.(syscall.Conn)
 	if !ok {
@@ -52,7 +52,7 @@ func newEye(c Conn) *eye {
 func (e *eye) read(buf []byte, until time.Time) (int, error) {
 	e.buf, e.until = buf, until
 	if e.raw == nil {
-		e.readFD(uintptr(e.fd))
+		e.readFD(uintptr(e.sock.fd))
 	} else if err := e.raw.Control(e.look); err != nil {
 		return 0, err
 	}
@@ -63,7 +63,7 @@ func (e *eye) read(buf []byte, until time.Time) (int, error) {
 func (e *eye) write(buf []byte) (int, error) {
 	e.buf = buf
 	if e.raw == nil {
-		e.writeFD(uintptr(e.fd))
+		e.writeFD(uintptr(e.sock.fd))
 	} else if err := e.raw.Control(e.send); err != nil {
 		return 0, err
 	}
@@ -71,21 +71,22 @@ func (e *eye) write(buf []byte) (int, error) {
 }
 
 func (e *eye) readFD(fd uintptr) {
+	once := e.until.IsZero()
+	waits := e.sock != nil && e.sock.waits
 	for {
-		if !e.until.IsZero() && !waitInput(int(fd), e.until) {
+		// A read that waits must not where one look is meant, and the other way round.
+		if waits == once && !waitInput(int(fd), e.until) {
 			e.n, e.err = 0, nil
 			return
 		}
 		n, err := unix.Read(int(fd), e.buf)
 		switch {
-		case err == unix.EINTR:
-			continue
-		case err == unix.EAGAIN:
-			if e.until.IsZero() {
-				e.n, e.err = 0, nil
-				return
-			}
+		case err == unix.EINTR && (once || !waits || time.Now().Before(e.until)):
+			continue // the scheduler's signal
+		case err == unix.EAGAIN && !once && !waits:
 			continue // woken for nothing
+		case err == unix.EINTR || err == unix.EAGAIN:
+			n, err = 0, nil
 		case err == nil && n == 0 && !e.datagram:
 			err = io.EOF
 		}
@@ -108,7 +109,8 @@ func (e *eye) writeFD(fd uintptr) {
 	}
 }
 
-// waitInput reports whether a read would bring something: bytes, or the end.
+// waitInput waits until the given moment, if that is still to come, and
+// reports whether a read would bring something: bytes, or the end.
 func waitInput(fd int, until time.Time) bool {
 	for {
 		left := unix.NsecToTimespec(max(0, time.Until(until).Nanoseconds()))

@@ -198,12 +198,16 @@ func (l *Line) turn(ctx context.Context, req Request, reopen bool) (Reply, error
 // called. The wire is shared: a cancelled caller ends its own ones only.
 func (l *Line) interruptible(ctx context.Context) (stop func() bool) {
 	conn := l.conn
+	if s, ok := conn.(*socket); ok {
+		return context.AfterFunc(ctx, s.interrupt)
+	}
 	return context.AfterFunc(ctx, func() {
-		past := time.Unix(1, 0)
-		_ = conn.SetReadDeadline(past) // fails on a closed wire, whose reads have ended
-		_ = conn.SetWriteDeadline(past)
+		_ = conn.SetReadDeadline(longAgo) // fails on a closed wire, whose reads have ended
+		_ = conn.SetWriteDeadline(longAgo)
 	})
 }
+
+var longAgo = time.Unix(1, 0)
 
 // outcome is what an exchange leaves for the statistics.
 type outcome struct {
