@@ -219,7 +219,7 @@ func syncDir(dir string) error {
 // prepareDir makes the directory, with mode 0700, and finds out whether it
 // can be written.
 func prepareDir(dir string) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := makeDir(dir); err != nil {
 		return dirError(dir, err)
 	}
 	f, err := os.CreateTemp(dir, ".write-test-*")
@@ -233,6 +233,28 @@ func prepareDir(dir string) error {
 	name := f.Name()
 	f.Close()
 	os.Remove(name)
+	return nil
+}
+
+// makeDir makes a directory and those above it, and syncs each new name: a
+// power cut must not take the directory away from the synced files in it.
+func makeDir(dir string) error {
+	err := os.Mkdir(dir, 0o700)
+	if errors.Is(err, fs.ErrNotExist) && filepath.Dir(dir) != dir {
+		if err := makeDir(filepath.Dir(dir)); err != nil {
+			return err
+		}
+		err = os.Mkdir(dir, 0o700)
+	}
+	if st, e := os.Stat(dir); e == nil && st.IsDir() && errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if err := syncDir(filepath.Dir(dir)); err != nil && !errors.Is(err, fs.ErrPermission) {
+		return err // a directory that may be written and not be read cannot be synced
+	}
 	return nil
 }
 

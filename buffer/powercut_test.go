@@ -1,0 +1,166 @@
+package buffer
+
+import (
+	"cmp"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strings"
+	"testing"
+	"time"
+)
+
+// powerLog is the log of one powerJob, and where its phases begin.
+type powerLog struct {
+	ops    []diskOp
+	phases []string
+	begins []int
+}
+
+// recordPower runs the job on a disk that notes all that is done to it.
+func recordPower(t *testing.T, seed uint64) *powerLog {
+	t.Helper()
+	d, err := mountDisk(t)
+	if err != nil {
+		t.Fatalf("mount a disk by FUSE: %v", err)
+	}
+	j := newPowerJob(d.dir, seed, d.mark)
+	err = j.run(8)
+	d.mu.Lock()
+	l := &powerLog{ops: d.ops}
+	d.record = false
+	d.mu.Unlock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := j.b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for i, o := range l.ops {
+		if name, ok := strings.CutPrefix(o.name, "phase "); ok && o.kind == opMark {
+			l.phases = append(l.phases, name)
+			l.begins = append(l.begins, i)
+		}
+	}
+	return l
+}
+
+// cuts chooses n moments, as many in each phase, in order.
+func (l *powerLog) cuts(n int, rnd *rand.Rand) (out []int) {
+	for i, from := range l.begins {
+		to := len(l.ops)
+		if i+1 < len(l.begins) {
+			to = l.begins[i+1]
+		}
+		each := (n + len(l.begins) - 1) / len(l.begins)
+		for k := range each {
+			lo, hi := from+(to-from)*k/each, from+(to-from)*(k+1)/each
+			out = append(out, lo+rnd.IntN(max(hi-lo, 1)))
+		}
+	}
+	return out
+}
+
+func (l *powerLog) phase(cut int) string {
+	name := ""
+	for i, from := range l.begins {
+		if from <= cut {
+			name = l.phases[i]
+		}
+	}
+	return name
+}
+
+// shmDir is a folder of the test, in memory where that is possible: what is
+// tested there is what the files hold, not when they are synced.
+func shmDir(t testing.TB) string {
+	t.Helper()
+	if free, err := freeBytes("/dev/shm"); err == nil && free > 1<<30 {
+		if dir, err := os.MkdirTemp("/dev/shm", "fieldgate-test-*"); err == nil {
+			t.Cleanup(func() { os.RemoveAll(dir) })
+			return dir
+		}
+	}
+	return t.TempDir()
+}
+
+// states goes through a log and calls f with the disk that each cut leaves.
+func (l *powerLog) states(cuts []int, lying func(at, cut int) bool, f func(cut, number int, p *platter, known *promises) error) error {
+	p, known := newPlatter(), newPromises()
+	at := 0
+	for number, cut := range cuts {
+		if lying != nil {
+			p, known, at = newPlatter(), newPromises(), 0
+		}
+		for ; at <= cut; at++ {
+			if o := l.ops[at]; o.kind == opMark {
+				known.hear(o.name)
+			} else {
+				p.do(o, lying != nil && lying(at, cut))
+			}
+		}
+		if err := f(cut, number, p, known); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func powerSeed() uint64 {
+	if os.Getenv("FIELDGATE_LONG") != "" {
+		return cmp.Or(*modelSeed, rand.Uint64())
+	}
+	return cmp.Or(*modelSeed, 1)
+}
+
+// TestPowerCut cuts the power at any moment of a buffer's life, lets the disk
+// lose, tear and reorder what was not synced, and opens what is left: it
+// starts, and everything that was promised is there or reported.
+func TestPowerCut(t *testing.T) {
+	n := 315
+	if os.Getenv("FIELDGATE_LONG") != "" {
+		n = 2400
+	}
+	seed := powerSeed()
+	t.Logf("-seed %d", seed)
+	l := recordPower(t, seed)
+	rnd := rand.New(rand.NewPCG(seed, 3))
+	done, begin, failed := map[string]int{}, time.Now(), 0
+	err := l.states(l.cuts(n, rnd), nil, func(cut, number int, p *platter, known *promises) error {
+		how := fates[number%len(fates)]
+		dir := shmDir(t)
+		defer os.RemoveAll(dir)
+		if err := p.after(how, rnd).lay(dir); err != nil {
+			return err
+		}
+		keepImage(t, dir, number)
+		if _, err := known.check(dir+"/fg", true); err != nil {
+			failed++
+			t.Errorf("state %d, cut in phase %q after operation %d of %d (%v), %s: %v", number, l.phase(cut), cut, len(l.ops), l.ops[cut], how.name, err)
+		}
+		done[l.phase(cut)]++
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	total := 0
+	for _, n := range done {
+		total += n
+	}
+	t.Logf("%d operations, %d states in %v, %d of them bad; by phase %v", len(l.ops), total, time.Since(begin).Round(time.Millisecond), failed, done)
+	if total < n || len(done) != len(l.phases) || len(l.phases) < 9 {
+		t.Errorf("%d states of %d; phases %v", total, n, done)
+	}
+}
+
+// keepImage copies a state where somebody wants to look at it.
+func keepImage(t *testing.T, dir string, number int) {
+	to := os.Getenv("FIELDGATE_KEEP")
+	if to == "" {
+		return
+	}
+	if err := os.CopyFS(fmt.Sprintf("%s/%d", to, number), os.DirFS(dir)); err != nil {
+		t.Log(err)
+	}
+}
