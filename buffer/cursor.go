@@ -49,6 +49,7 @@ type Cursor struct {
 	acked   [classes]spans // what needs no delivery any more, or never did
 	fresh   [classes]spans // stored ids acknowledged since the writer last looked
 	out     map[uint64]handed
+	limbo   int            // of these, given up meanwhile
 	waiting [classes]int64 // messages queued, in memory and stored
 	stored  [classes]int64 // of these, stored
 	bytes   [classes]int64 // their share of the stored bytes
@@ -75,6 +76,11 @@ type Cursor struct {
 type handed struct {
 	rec   *record // while it is in memory
 	share int32   // its share of the stored bytes otherwise
+	// Given up meanwhile: counted is what was counted as missing for it, which
+	// an acknowledgement takes back.
+	counted uint64
+	why     reason
+	told    bool // it is a gap record itself
 }
 
 // loaded is a segment that a lane reads from: what is stored of a class in
@@ -117,7 +123,7 @@ func (c *Cursor) Mark() {
 
 func (c *Cursor) markLocked() {
 	c.mark = c.b.headLocked(0) & orderMask
-	clear(c.out)
+	c.forgetOutLocked()
 	c.rewindLocked()
 }
 
@@ -347,6 +353,10 @@ func (c *Cursor) Ack(ids ...uint64) {
 		}
 		delete(c.out, id)
 		c.passed++
+		if h.counted > 0 {
+			c.foundLocked(h)
+			continue
+		}
 		c.ackLocked(id, h)
 	}
 	if b.cfg.Full == FullBlock {
@@ -391,7 +401,7 @@ func (c *Cursor) Requeue(ids ...uint64) {
 	c.b.mu.Lock()
 	defer c.b.mu.Unlock()
 	for _, id := range ids {
-		delete(c.out, id)
+		c.takeBackLocked(id)
 	}
 	c.rewindLocked()
 	poke(c.notify)

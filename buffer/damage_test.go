@@ -62,7 +62,15 @@ func damageSource(t *testing.T, checkpoint bool) string {
 	if err := s.Apply(context.Background(), true, changes); err != nil {
 		t.Fatal(err)
 	}
-	b.call(func() error { return b.w.flush() })
+	b.call(func() error {
+		err := b.w.flush()
+		b.w.marked = time.Time{}
+		b.w.saveMark()
+		return err
+	})
+	if err := s.flushNow(); err != nil {
+		t.Fatal(err)
+	}
 	to := t.TempDir()
 	b.db.mu.Lock()
 	s.db.mu.Lock()
@@ -201,6 +209,9 @@ func checkDamaged(t *testing.T, dir string, lossless bool) {
 	}
 	if lossless && len(got) != damageTotal {
 		t.Errorf("%d of %d came back", len(got), damageTotal)
+	}
+	if uint64(len(got))+missing != damageTotal {
+		t.Errorf("%d came back and %d are reported missing, of %d", len(got), missing, damageTotal)
 	}
 	t.Logf("%d came back, %d are reported missing, of %d; moved aside: %v", len(got), missing, damageTotal, b.Stats().MovedAside)
 	moved := len(b.Stats().MovedAside) > 0

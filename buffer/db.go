@@ -246,7 +246,10 @@ func makeDir(dir string) error {
 		}
 		err = os.Mkdir(dir, 0o700)
 	}
-	if st, e := os.Stat(dir); e == nil && st.IsDir() && errors.Is(err, fs.ErrExist) {
+	if st, e := os.Stat(dir); e == nil && errors.Is(err, fs.ErrExist) {
+		if !st.IsDir() {
+			return &fs.PathError{Op: "mkdir", Path: dir, Err: syscall.ENOTDIR}
+		}
 		return nil
 	}
 	if err != nil {

@@ -112,17 +112,59 @@ type GapID struct {
 
 const gapCode = "W0730"
 
-// dropLocked counts a message that this upstream will not get.
-func (c *Cursor) dropLocked(why reason, id uint64, m *mqtt.Message) {
+// giveUpLocked drops a message that may be handed out: then it can still
+// arrive, and an acknowledgement takes back what is counted here.
+func (c *Cursor) giveUpLocked(why reason, id uint64, m *mqtt.Message) {
+	why, n, told := c.dropLocked(why, id, m)
+	if h, out := c.out[id]; out && n > 0 && h.counted == 0 {
+		h.why, h.counted, h.told = why, n, told
+		c.out[id] = h
+		c.limbo++
+	}
+}
+
+// foundLocked: what was given up while it was handed out has arrived.
+func (c *Cursor) foundLocked(h handed) {
+	c.limbo--
+	g := &c.gaps[h.why]
+	if g.count = max(g.count, h.counted) - h.counted; g.count == 0 {
+		*g = gap{}
+	}
+	if !h.told {
+		c.drops[h.why] = max(c.drops[h.why], 1) - 1
+		c.b.stats.dropped--
+	}
+	c.b.dirty = true
+}
+
+// takeBackLocked forgets that a message was handed out.
+func (c *Cursor) takeBackLocked(id uint64) {
+	if c.out[id].counted > 0 {
+		c.limbo--
+	}
+	delete(c.out, id)
+}
+
+// forgetOutLocked forgets all that was handed out.
+func (c *Cursor) forgetOutLocked() {
+	clear(c.out)
+	c.limbo = 0
+}
+
+// dropLocked counts a message that this upstream will not get: one, or as many
+// as a gap record of our own told of. It returns as what and how much was counted, and
+// whether a gap record had told of it before.
+func (c *Cursor) dropLocked(why reason, id uint64, m *mqtt.Message) (as reason, n uint64, told bool) {
 	if g, own := c.b.parseGap(m); own && g.Upstream == c.name {
-		c.restoreGapLocked(g)
-		return
+		as, n = c.restoreGapLocked(g)
+		return as, n, true
 	}
 	s := m.Stamp
 	if s.Boot == 0 {
 		s.Boot = c.b.boots.current()
 	}
 	c.missLocked(why, gap{count: 1, first: id & orderMask, last: id & orderMask, from: s, to: s})
+	return why, 1, false
 }
 
 // missLocked counts what is missing and will be reported.
@@ -169,15 +211,17 @@ func (c *Cursor) GiveUp(entries ...Entry) {
 }
 
 // restoreGapLocked takes a gap record back that was given up itself.
-func (c *Cursor) restoreGapLocked(g GapRecord) {
+func (c *Cursor) restoreGapLocked(g GapRecord) (reason, uint64) {
 	for why, name := range reasonNames {
 		if name == g.Reason {
 			now := clock.Stamp{Boot: c.b.boots.current(), Nanos: clock.Now().Nanos}
 			c.gaps[why].add(gap{count: g.Count, from: now, to: now,
 				first: makeID(0, g.First.Epoch, g.First.Seq), last: makeID(0, g.Last.Epoch, g.Last.Seq)})
 			c.b.dirty = true
+			return reason(why), g.Count
 		}
 	}
+	return 0, 0
 }
 
 // parseGap recognises one of our own gap records.
@@ -191,11 +235,12 @@ func (b *Buffer) parseGap(m *mqtt.Message) (g GapRecord, ok bool) {
 
 // reportGapsLocked turns what is missing into gap records for the upstreams
 // that want them now. Only the writer calls it, just before it grabs a batch:
-// so the counters without the gap and the record reach the disk together.
+// so the counters without the gap and the record reach the disk together. What
+// may still arrive is waited for: until then the sum is not known.
 func (b *Buffer) reportGapsLocked() {
 	now := time.Now()
 	for _, c := range b.cursors {
-		if c == nil || !c.report || c.retired {
+		if c == nil || !c.report || c.retired || c.limbo > 0 {
 			continue
 		}
 		c.report = false

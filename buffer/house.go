@@ -3,8 +3,9 @@ package buffer
 import (
 	"strconv"
 	"strings"
-
 	"time"
+
+	"fieldgate/buffer/clock"
 )
 
 const (
@@ -164,7 +165,8 @@ func (w *writer) quarantineLocked(id uint64) error {
 		return err
 	}
 	h, err := readHead(hb)
-	if err != nil || h.first != id {
+	known := err == nil && h.first == id
+	if !known {
 		h = head{first: id, last: id, n: 1, targets: b.storedTargets(classOf(id))}
 	}
 	err = b.db.txLocked(func() error {
@@ -178,7 +180,7 @@ func (w *writer) quarantineLocked(id uint64) error {
 			return err
 		}
 		b.mu.Lock()
-		b.loseLocked(&h)
+		b.loseLocked(&h, known)
 		row := b.encodeMetaLocked(false)
 		b.mu.Unlock()
 		return b.db.execLocked("INSERT OR REPLACE INTO meta(k, v) VALUES(1, ?)", row)
@@ -201,9 +203,11 @@ func (b *Buffer) storedTargets(class int) (mask uint64) {
 	return mask
 }
 
-// loseLocked counts a segment that cannot be read. How many of its messages
-// an upstream had left is known only if it had all or none of them.
-func (b *Buffer) loseLocked(h *head) {
+// loseLocked counts a segment that cannot be read. How many of its messages an
+// upstream had left is known only where all of them were for it alone and none
+// was acknowledged; else the count is what is left over when all else is
+// delivered (see settleCounts).
+func (b *Buffer) loseLocked(h *head, known bool) {
 	class := classOf(h.first)
 	b.stats.damaged++
 	eachBit(h.targets, func(bit int) {
@@ -211,14 +215,13 @@ func (b *Buffer) loseLocked(h *head) {
 		if c == nil || c.acked[class].covers(h.first, h.last) {
 			return
 		}
-		n := int64(h.n)
-		if int64(c.acked[class].count(h.first, h.last)) < n {
-			n -= int64(c.acked[class].count(h.first, h.last))
+		n := int64(0)
+		if known && h.targets == c.Bit() && c.acked[class].count(h.first, h.last) == 0 {
+			n = min(int64(h.n), c.stored[class])
 		}
-		n = max(min(n, c.stored[class]), 1)
 		for id := range c.out {
 			if id >= h.first && id <= h.last {
-				delete(c.out, id)
+				c.takeBackLocked(id)
 			}
 		}
 		c.waiting[class] = max(c.waiting[class]-n, 0)
@@ -228,4 +231,28 @@ func (b *Buffer) loseLocked(h *head) {
 		from := stampOf(h.boot, h.oldest)
 		c.missLocked(reasonDamaged, gap{count: uint64(n), first: h.first & orderMask, last: h.last & orderMask, from: from, to: stampOf(h.boot, h.newest)})
 	})
+}
+
+// settleCounts reports what the counters say is stored and is not: all that
+// lies in the file was delivered or given up, so the rest of the count was lost
+// with damage. It runs between two commits.
+func (w *writer) settleCounts() {
+	b := w.b
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.salvage || w.down != nil {
+		return
+	}
+	now := stampOf(b.boots.current(), clock.Now().Nanos)
+	for _, c := range b.cursors {
+		for class := range classes {
+			if c == nil || c.stored[class] == 0 || !c.acked[class].covers(classLow(class)+1, b.diskHigh[class]) {
+				continue
+			}
+			n, last := c.stored[class], b.diskHigh[class]&orderMask
+			c.waiting[class] = max(c.waiting[class]-n, 0)
+			c.unstoreLocked(class, n, 0)
+			c.missLocked(reasonDamaged, gap{count: uint64(n), first: last, last: last, from: now, to: now})
+		}
+	}
 }

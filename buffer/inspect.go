@@ -182,8 +182,7 @@ func (b *Buffer) dropMemory(c *Cursor) {
 			r.need &^= c.Bit()
 			c.waiting[class]--
 			c.acked[class].add(r.id, r.id)
-			delete(c.out, r.id)
-			c.dropLocked(reasonOperator, r.id, &r.msg)
+			c.giveUpLocked(reasonOperator, r.id, &r.msg)
 			if r.need == 0 {
 				b.goneLocked(r)
 			}

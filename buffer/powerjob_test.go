@@ -22,6 +22,7 @@ import (
 //	got N TARGETS       Append of a durable message returned; it must be
 //	gone U N            upstream U is about to acknowledge N
 //	gap U EPOCH SEQ C   upstream U is about to acknowledge a gap record of C messages
+//	marked              state.db has a copy of the counters
 //	session             the session s is stored
 //	queued SEQ          an entry of its queue is
 //	unqueue SEQ         it is about to be taken out
@@ -133,7 +134,16 @@ func (j *powerJob) drain() error {
 	return nil
 }
 
-func (j *powerJob) flush() { j.b.call(func() error { return j.b.w.flush() }) }
+func (j *powerJob) flush() {
+	j.b.call(func() error {
+		err := j.b.w.flush()
+		j.b.w.saveMark()
+		return err
+	})
+	if j.b.State().flushNow() == nil {
+		j.say("marked")
+	}
+}
 
 // house lets the writer do what it does while nothing comes.
 func (j *powerJob) house() {

@@ -11,12 +11,24 @@ import (
 func (w *writer) adoptOld(m *meta) error {
 	b := w.b
 	b.mu.Lock()
+	b.raiseEpochLocked(m.epoch)
 	for _, old := range m.cursors {
 		b.adoptOneLocked(old)
 	}
 	b.dirty = true
 	b.mu.Unlock()
 	return w.flush()
+}
+
+// raiseEpochLocked takes the number of this start above one that a damaged file
+// knows. What got its id before keeps it.
+func (b *Buffer) raiseEpochLocked(found uint32) {
+	if found < b.epoch || found >= maxEpoch {
+		return
+	}
+	b.epoch = found + 1
+	b.dirty = true
+	b.state.saveEpoch(b.epoch, b.boots.encode())
 }
 
 func (b *Buffer) adoptOneLocked(old *Cursor) {
@@ -120,6 +132,7 @@ func (w *writer) putBackOne(s *segment) (bool, error) {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.raiseEpochLocked(epochOf(s.head.last))
 	class := classOf(s.head.first)
 	b.diskHigh[class] = max(b.diskHigh[class], s.head.last)
 	for i := range recs {
@@ -175,7 +188,7 @@ func (c *Cursor) forgetStoredLocked() {
 		c.waiting[class] -= c.stored[class]
 		c.stored[class], c.bytes[class] = 0, 0
 	}
-	clear(c.out)
+	c.forgetOutLocked()
 	c.rewindLocked()
 }
 

@@ -125,6 +125,8 @@ type Buffer struct {
 	fault      error           // an error that a reader met; the writer repairs
 	lowDisk    bool            // less than min_free is left
 	damaged    bool            // this start found queue.db damaged
+	mark       *meta           // what state.db says of queue.db; set before the writer runs
+	nameless   bool            // and so were the names of upstreams: nobody knows whose its segments are
 	salvage    bool            // a damaged file is being searched: absence proves nothing
 	stats      counters
 
@@ -339,7 +341,7 @@ func (b *Buffer) shedLocked() {
 				c := b.cursors[bit]
 				c.waiting[class]--
 				c.acked[class].add(r.id, r.id)
-				c.dropLocked(reasonDisk, r.id, &r.msg)
+				c.giveUpLocked(reasonDisk, r.id, &r.msg)
 			})
 			b.goneLocked(r)
 		}
@@ -407,8 +409,11 @@ func (b *Buffer) Wall(s clock.Stamp) (t time.Time, synced bool) { return b.boots
 func (b *Buffer) Upstreams(names []string) error {
 	b.mu.Lock()
 	active := uint64(0)
+	// Bits that segments of unknown owners may have are not given out anew, or
+	// one upstream would get what is another's; a lone one has no other.
+	apart := b.nameless && len(names) > 1
 	for _, name := range names {
-		c, err := b.ensureLocked(name)
+		c, err := b.ensureLocked(name, apart)
 		if err != nil {
 			b.mu.Unlock()
 			return err
@@ -437,14 +442,15 @@ func (b *Buffer) Upstreams(names []string) error {
 	})
 }
 
-// ensureLocked finds or makes the cursor of a name.
-func (b *Buffer) ensureLocked(name string) (*Cursor, error) {
+// ensureLocked finds or makes the cursor of a name; apart gives it the highest
+// bit that is free, not the lowest.
+func (b *Buffer) ensureLocked(name string, apart bool) (*Cursor, error) {
 	free := -1
 	for bit, c := range b.cursors {
 		if c != nil && c.name == name {
 			return c, nil
 		}
-		if c == nil && free < 0 {
+		if c == nil && (free < 0 || apart) {
 			free = bit
 		}
 	}

@@ -176,8 +176,7 @@ func (w *writer) takeAway(c *Cursor, s *stored, recs []unpacked, pos uint64, why
 		taken++
 		c.waiting[class]--
 		c.unstoreLocked(class, 1, int64(share(size, i, len(recs))))
-		delete(c.out, r.id)
-		c.dropLocked(why, r.id, &r.msg)
+		c.giveUpLocked(why, r.id, &r.msg)
 		c.acked[class].add(r.id, r.id)
 	}
 	if kept == 0 {
@@ -305,6 +304,8 @@ func (w *writer) tick() {
 		w.flush()
 		return
 	}
+	w.settleCounts()
+	w.saveMark()
 	w.expire()
 	w.findOldest()
 	w.shrink()

@@ -127,6 +127,9 @@ func (s *salvager) file(name string) error {
 	if err := s.findCounters(pages, &f); err != nil {
 		return err
 	}
+	if m := s.b.mark; m != nil && (!f.known || m.serial > f.meta.serial) {
+		f.meta, f.known = m.over(&f.meta), true
+	}
 	if f.known {
 		if err := s.call(func() error { return s.b.w.adoptOld(&f.meta) }); err != nil {
 			return err

@@ -30,6 +30,20 @@ const metaBoots = 2
 // stop. In a larger one each segment's checksum is checked when it is read.
 const checkUpTo = 32 << 20
 
+// checkAlways is the size up to which that is done after a clean stop too: a
+// disk that lied about its last fsyncs keeps the mark of a clean stop and not
+// the pages before it.
+const checkAlways = 4 << 20
+
+// Where queue.db has lost its counters, the number of the last start is what
+// state.db says, which may be a few too low, or lost as well. Ids of this start
+// must lie above all that the search brings back, or nobody would read those;
+// where it finds a higher start, ours is raised (see raiseEpoch).
+const (
+	lostEpochs = 16
+	lostStart  = 1 << 13
+)
+
 // start opens both databases. It reads a fixed number of rows, however much
 // is queued.
 func (b *Buffer) start() error {
@@ -43,6 +57,7 @@ func (b *Buffer) start() error {
 		return err
 	}
 	b.state = state
+	b.readMark()
 	b.db.mu.Lock()
 	defer b.db.mu.Unlock()
 	m, table, err := b.openQueueLocked()
@@ -54,7 +69,16 @@ func (b *Buffer) start() error {
 	state.codecBoot(b.boots.current())
 	b.mu.Lock()
 	b.epoch = max(m.epoch, state.epoch) + 1
+	if b.damaged {
+		b.epoch += lostEpochs
+		if state.epoch == 0 {
+			b.epoch += lostStart
+		}
+	}
 	b.serial = m.serial
+	if b.mark != nil {
+		b.epoch, b.serial = max(b.epoch, b.mark.epoch+1), max(b.serial, b.mark.serial)
+	}
 	b.w.todo = m.todo
 	b.dirty = true
 	b.salvage = len(unsalvaged(b.db.path)) > 0
@@ -62,6 +86,7 @@ func (b *Buffer) start() error {
 	b.exchanges.load(m.taken)
 	if b.damaged {
 		b.restoreNamesLocked(state.names)
+		b.nameless = len(state.names) == 0
 	}
 	b.mu.Unlock()
 	b.w.measure()
@@ -95,7 +120,10 @@ func (b *Buffer) openQueueLocked() (m meta, table []boot, err error) {
 		if err == nil {
 			m, table, err = b.readMetaLocked()
 		}
-		if err == nil && !m.clean && fileSize(b.db.path) <= checkUpTo {
+		if err == nil && attempt == 0 {
+			err = b.checkMark(&m)
+		}
+		if size := fileSize(b.db.path); err == nil && (size <= checkAlways || !m.clean && size <= checkUpTo) {
 			err = b.db.checkLocked()
 		}
 		if err == nil {

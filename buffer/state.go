@@ -43,6 +43,7 @@ type State struct {
 	boots []boot // as stored, until start
 	epoch uint32 // as stored
 	names []byte // as stored
+	mark  []byte // as stored: see mark.go
 
 	urgent chan struct{}
 	quit   chan struct{}

@@ -71,7 +71,7 @@ func (s *State) putBackLocked(id int64, cols [][]byte) (bool, error) {
 		if m, err := decodeMessage(cols[1], 0); err == nil && m.Topic == key {
 			return true, s.db.execLocked("INSERT OR IGNORE INTO retained(topic, body) VALUES(?, ?)", key, cols[1])
 		}
-		if strings.HasPrefix(key, "s:") || key == keyBoots || key == keyEpoch || key == keyNames {
+		if strings.HasPrefix(key, "s:") || key == keyBoots || key == keyEpoch || key == keyNames || key == keyMark {
 			return true, s.db.execLocked("INSERT OR IGNORE INTO kv(k, v) VALUES(?, ?)", key, cols[1])
 		}
 	}

@@ -53,7 +53,7 @@ func (s *State) openCheckedLocked() error {
 // readIndexLocked reads what memory keeps: the sessions' counters, the epoch
 // and the boots.
 func (s *State) readIndexLocked() error {
-	err := s.db.queryLocked("SELECT k, v FROM kv WHERE k IN (?, ?, ?)", func(scan func(...any) error) error {
+	err := s.db.queryLocked("SELECT k, v FROM kv WHERE k IN (?, ?, ?, ?)", func(scan func(...any) error) error {
 		var k string
 		var v []byte
 		if err := scan(&k, &v); err != nil {
@@ -64,13 +64,15 @@ func (s *State) readIndexLocked() error {
 			s.boots = decodeBoots(v)
 		case keyNames:
 			s.names = v
+		case keyMark:
+			s.mark = v
 		case keyEpoch:
 			if n, used := binary.Uvarint(v); used > 0 && n <= maxEpoch {
 				s.epoch = uint32(n)
 			}
 		}
 		return nil
-	}, keyBoots, keyEpoch, keyNames)
+	}, keyBoots, keyEpoch, keyNames, keyMark)
 	if err != nil {
 		return err
 	}

@@ -23,6 +23,8 @@ type writer struct {
 	salvager    *salvager
 	thinned     thinner
 	linger      linger
+	counters    []byte    // as the last commit stored them; nil where the copy in state.db has them
+	marked      time.Time // when that copy was made
 	closeErr    error
 
 	fileBytes atomic.Int64
@@ -146,6 +148,7 @@ func (w *writer) commitLocked(bt *batch) error {
 	if err != nil {
 		return err
 	}
+	var counters []byte
 	err = b.db.txLocked(func() error {
 		for _, h := range doomed {
 			if err := b.db.execLocked("DELETE FROM seg WHERE id = ?", int64(h.first)); err != nil {
@@ -154,7 +157,7 @@ func (w *writer) commitLocked(bt *batch) error {
 		}
 		b.mu.Lock()
 		b.countLocked(bt)
-		counters := b.encodeMetaLocked(false)
+		counters = b.encodeMetaLocked(false)
 		b.dirty = b.uncheckedAnyLocked()
 		b.mu.Unlock()
 		return b.insertLocked(bt, counters)
@@ -167,8 +170,10 @@ func (w *writer) commitLocked(bt *batch) error {
 		b.uncountLocked(bt)
 		b.dirty = true
 		b.mu.Unlock()
+		return err
 	}
-	return err
+	w.counters = counters
+	return nil
 }
 
 const insertSegment = "INSERT OR REPLACE INTO seg(id, head, meta, body) VALUES(?, ?, ?, ?)"
@@ -421,17 +426,20 @@ func (w *writer) close() {
 	err := w.flush()
 	w.stopSalvage() // the last commit may have found damage
 	b.db.mu.Lock()
+	b.mu.Lock()
+	row, searched := b.encodeMetaLocked(true), !b.salvage
+	b.mu.Unlock()
 	if err == nil {
 		err = b.db.txLocked(func() error {
-			b.mu.Lock()
-			row := b.encodeMetaLocked(true)
-			b.mu.Unlock()
 			return b.db.execLocked("INSERT OR REPLACE INTO meta(k, v) VALUES(1, ?)", row)
 		})
 	}
 	err = errors.Join(err, b.db.closeLocked())
 	b.db.mu.Unlock()
 	if b.state != nil {
+		if err == nil && searched {
+			b.state.saveMark(row)
+		}
 		err = errors.Join(err, b.state.close())
 	}
 	w.closeErr = err
