@@ -22,6 +22,11 @@ func Idle(ctx context.Context, address string, pid, clients int, hold time.Durat
 	if pid <= 0 {
 		return res, fmt.Errorf("idle clients are measured by the memory of the broker's process: give its --pid")
 	}
+	select { // a broker that has just been started may still be giving back what its start took
+	case <-time.After(hold):
+	case <-ctx.Done():
+		return res, ctx.Err()
+	}
 	if res.Before, err = memory(pid); err != nil {
 		return res, err
 	}
