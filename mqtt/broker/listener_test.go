@@ -417,6 +417,17 @@ func TestReloadListeners(t *testing.T) {
 	}
 }
 
+// A session expiry that is cut short is told, another is not.
+func TestSessionExpiryIsTold(t *testing.T) {
+	s := start(t, Config{MaxSessionExpiry: conf.Duration(100 * time.Second)}, nil)
+	for wish, want := range map[uint32]uint32{0: 0, 50: 0, 100: 0, 101: 100, 0xFFFFFFFF: 100} {
+		a := s.dial().connect(mqtt.V5, "c", func(c *packet.Connect) { c.Props.SessionExpiry = wish })
+		if a.Props.HasSessionExpiry != (want > 0) || a.Props.SessionExpiry != want {
+			t.Errorf("asked for %d: %+v", wish, a.Props)
+		}
+	}
+}
+
 func TestLimitsOfListeners(t *testing.T) {
 	s := start(t, Config{MaxClients: 3, MaxSessions: 4, Listener: []Listener{{Name: "l", Bind: "127.0.0.1:0", AllowAnonymous: true, MaxClients: 2, MaxPacket: 300}}}, nil)
 	a := s.connect(mqtt.V5, "a", durable)

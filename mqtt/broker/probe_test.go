@@ -142,6 +142,9 @@ func TestProbe05HeldHandshakesSlowThePublisher(t *testing.T) {
 			}
 			if a, ok := k.(*packet.Puback); ok && !a.Reason.Failed() {
 				got++
+				if int(a.PacketID) != got {
+					t.Errorf("PUBACK %d comes as number %d", a.PacketID, got) // [MQTT-4.6.0-2]
+				}
 				acked <- got
 			}
 		}
