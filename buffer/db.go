@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"syscall"
 
@@ -25,6 +26,7 @@ type db struct {
 	pool  *sql.DB
 	conn  *sql.Conn
 	stmts map[string]*sql.Stmt
+	tight bool // the log is kept short
 }
 
 // pragmas in the order in which they must be set: without a shared-memory
@@ -34,7 +36,7 @@ var pragmas = []string{
 	"auto_vacuum=INCREMENTAL",
 	"journal_mode=WAL",
 	"synchronous=FULL",
-	"wal_autocheckpoint=1000",
+	"wal_autocheckpoint=" + strconv.Itoa(logPages),
 	"journal_size_limit=4194304",
 	"cache_size=-2048",
 	"temp_store=MEMORY",
@@ -73,8 +75,39 @@ func (d *db) openLocked(schema string) error {
 			return fmt.Errorf("open %s: %w", d.path, err)
 		}
 	}
-	d.pool, d.conn, d.stmts = pool, conn, make(map[string]*sql.Stmt)
+	d.pool, d.conn, d.stmts, d.tight = pool, conn, make(map[string]*sql.Stmt), false
 	return nil
+}
+
+// Pages of the log at which it is moved into the database: ordinarily, and
+// while the disk is nearly full. A log of its ordinary 4 MiB would take what
+// the ballast gave, and could not be emptied any more.
+const (
+	logPages   = 1000
+	tightPages = 32
+	tightBelow = 4 * ballastBytes // free on the disk
+)
+
+// keepShort keeps the log short where tight says so; only a change costs
+// anything.
+func (d *db) keepShort(tight bool) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.conn == nil || d.tight == tight {
+		return nil
+	}
+	pages := logPages
+	if tight {
+		pages = tightPages
+	}
+	if err := d.execAllLocked("PRAGMA wal_autocheckpoint=" + strconv.Itoa(pages)); err != nil {
+		return err
+	}
+	d.tight = tight
+	if !tight {
+		return nil
+	}
+	return d.execAllLocked("PRAGMA wal_checkpoint(TRUNCATE)")
 }
 
 // closeLocked closes the connection; a checkpoint happens on the way where

@@ -32,6 +32,9 @@ func (w *writer) measure() {
 		low = false
 	}
 	b.lowDisk = low
+	if was && !low {
+		b.roomLocked() // full = "block": who waits may go on
+	}
 	if low && !was {
 		for _, c := range b.cursors {
 			if c != nil {
@@ -49,6 +52,16 @@ func (w *writer) measure() {
 	}
 	if !low && free > minFree+2*ballastBytes && w.down == nil {
 		putBallast(b.ballast()) // without it a full disk costs some more of the queue
+	}
+}
+
+// keepShort keeps the logs of both databases short. What fails now is tried
+// again in a second.
+func (w *writer) keepShort(tight bool) {
+	for _, d := range []*db{&w.b.db, &w.b.state.db} {
+		if err := d.keepShort(tight); err != nil && sqlCode(err) != codeFull {
+			w.b.log.Debug("keep the log short", "file", d.path, "error", err)
+		}
 	}
 }
 

@@ -150,6 +150,7 @@ func (w *writer) makeRoom(cause error) error {
 	b := w.b
 	had := exists(b.ballast())
 	os.Remove(b.ballast())
+	w.keepShort(true)
 	before, _ := freeBytes(b.cfg.Dir) // unknown: as if full
 	dropped := 0
 	if !had {

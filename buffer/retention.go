@@ -284,6 +284,7 @@ func (w *writer) tick() {
 	dt := now.Sub(w.lastTick)
 	w.lastTick = now
 	w.measure()
+	w.keepShort(w.diskFree.Load() < tightBelow)
 	if b.boots.note() {
 		w.saveBoots()
 	}

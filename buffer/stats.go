@@ -37,6 +37,7 @@ type Stats struct {
 	Damaged      uint64        // segments set aside since the start
 	Salvaged     uint64        // messages found again in damaged files
 	MovedAside   []string      // damaged files, by name
+	LowDisk      bool          // less than min_free is left: the queue does not grow
 	Degraded     string        // why the disk is not used at the moment, or empty
 	ClockSynced  bool
 	Upstreams    []CursorStats
@@ -69,7 +70,7 @@ func (b *Buffer) Stats() Stats {
 		Committed: b.stats.messages, SegmentBytes: b.stats.bytes, CommitTime: b.stats.spent, SlowestSync: b.stats.slowest,
 		MemoryBytes: int64(b.ramBytes), FileBytes: b.w.fileBytes.Load(), FreeBytes: b.w.diskFree.Load(), Epoch: b.epoch,
 		Damaged: b.stats.damaged, Salvaged: b.stats.salvaged, MovedAside: append([]string(nil), b.stats.moved...),
-		Degraded: b.stats.degraded, ClockSynced: b.boots.trusted(),
+		LowDisk: b.lowDisk, Degraded: b.stats.degraded, ClockSynced: b.boots.trusted(),
 	}
 	for _, c := range b.cursors {
 		if c != nil {

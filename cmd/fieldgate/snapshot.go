@@ -55,6 +55,12 @@ func (g *gateway) Status() web.Status {
 	synced, within := clock.Synced()
 	s.Clock = web.Clock{Synced: synced, ErrorMs: float64(within) / 1e6}
 	s.Problems = append(s.Problems, findProblems(&s)...)
+	if queue.LowDisk {
+		s.Problems = append(s.Problems, web.Problem{
+			Code: "W0713", Part: "queue", Next: "free some space on the disk of " + s.Store.Dir,
+			Text: bytesText(queue.FreeBytes) + " are left on the disk, less than min_free: the queue does not grow any further",
+		})
+	}
 	s.Problems = append(s.Problems, leftBehind(queue.Upstreams)...)
 	s.State = "ok"
 	if len(s.Problems) > 0 {
