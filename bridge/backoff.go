@@ -20,6 +20,7 @@ const (
 	slowPace        // a person has to change something
 	busyPace        // the upstream asked for less: four times the pause
 	takenPace       // two clients fight for one id
+	sharedPace      // the upstream ended a connection that had held: all its clients come back at once
 )
 
 // backoff computes the pauses between attempts: decorrelated jitter, so that
@@ -28,12 +29,13 @@ const (
 type backoff struct {
 	min, max time.Duration
 	jitter   float64        // 0: none, the pause doubles; 1: anything from min to three times the last
+	spreads  time.Duration  // the random start after a common outage
 	rand     func() float64 // [0, 1)
 	last     time.Duration
 }
 
-func newBackoff(least, most time.Duration, jitter float64) *backoff {
-	return &backoff{min: least, max: max(least, most), jitter: jitter, rand: rand.Float64}
+func newBackoff(least, most time.Duration, jitter float64, spread time.Duration) *backoff {
+	return &backoff{min: least, max: max(least, most), jitter: jitter, spreads: spread, rand: rand.Float64}
 }
 
 // next is the pause before the next attempt.
@@ -43,6 +45,8 @@ func (b *backoff) next(p pace) time.Duration {
 		return b.spread(max(slowPause, b.max))
 	case takenPace:
 		return b.spread(max(takenPause, b.step()))
+	case sharedPace:
+		return b.step() + time.Duration(b.rand()*float64(b.spreads))
 	case busyPace:
 		return min(4*b.step(), max(4*b.max, b.max))
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -35,10 +36,11 @@ type Options struct {
 	Broker  Broker
 
 	Log        *slog.Logger              // default: discard
+	Zone       *time.Location            // of connect.schedule; default: the system's
 	AsIs       *encode.Encoder           // how this gateway publishes values, to put late times right; default JSON
 	Build      time.Time                 // of the program: certificates are never checked against an earlier time
 	Floor      func() time.Time          // the latest time known to be past, kept over restarts
-	Settings   Settings                  // where the use of the month is kept over restarts; nil: it is not
+	Settings   Settings                  // where the use of the month and what was learnt about the link are kept over restarts; nil: they are not
 	Quarantine interface{ Bit() uint64 } // cursor of a queue that keeps messages the upstream refuses; nil: they are dropped, with an event
 }
 
@@ -68,10 +70,13 @@ type Bridge struct {
 	mutes     int     // Run's: connections in a row that ended without a CONNACK; -1: MQTT 5 was agreed on before
 	knowsOld  bool    // Run's: the upstream answers 3.1.1 and closes on 5
 	whereOnce sync.Once
-	kick      chan struct{} // capacity 1
-	dial      dialFunc      // tests replace it
+	kick      chan struct{}                                                        // capacity 1
+	pulse     *pulse                                                               // nil: a fixed keep-alive
+	dial      dialFunc                                                             // tests replace it
+	dialer    func(ctx context.Context, network, address string) (net.Conn, error) // tests set it; nil: the network's
 
-	primaryCheck time.Duration // tests shorten it
+	primaryCheck, scheduleLook, alarmLinger, stableAfter time.Duration    // tests shorten them
+	wall                                                 func() time.Time // tests replace it
 
 	mu    sync.Mutex // guards state alone
 	state Stats      // the part about the connection
@@ -95,7 +100,11 @@ func New(cfg Config, o Options) (*Bridge, error) {
 		return nil, err
 	}
 	b := &Bridge{cfg: cfg, s: s, opts: o, queue: o.Cursor, log: o.Log.With("upstream", s.name), origin: "upstream:" + s.name,
-		replies: o.Base + "/upstream/" + s.name + "/reply/", echoes: newEchoes(), kick: make(chan struct{}, 1), dial: dialClient, primaryCheck: primaryCheck}
+		replies: o.Base + "/upstream/" + s.name + "/reply/", echoes: newEchoes(), kick: make(chan struct{}, 1), dial: dialClient,
+		primaryCheck: primaryCheck, scheduleLook: scheduleLook, alarmLinger: alarmLinger, stableAfter: stableAfter, wall: time.Now}
+	if s.keepaliveMax > s.keepalive {
+		b.pulse = newPulse(s.name, s.keepalive, s.keepaliveMax, o.Settings, b.log)
+	}
 	plain := route{gateway: o.Gateway, format: encode.AsIs, qos: DefaultRouteQoS, batch: batchLimits{samples: 1},
 		priority: buffer.Alarm, wall: o.Buffer.Wall, asIs: o.AsIs, strip: true}
 	reply := plain
@@ -129,30 +138,56 @@ func (b *Bridge) Run(ctx context.Context) error {
 		<-ctx.Done()
 		return nil
 	}
-	back := newBackoff(b.s.backMin, b.s.backMax, b.s.jitter)
+	back := newBackoff(b.s.backMin, b.s.backMax, b.s.jitter, b.s.spread)
 	urls := rotation{n: len(b.s.urls), primary: b.s.primary}
 	for ctx.Err() == nil {
 		select {
 		case <-b.kick: // for the attempt that is made anyway
 		default:
 		}
-		began := time.Now()
-		online, err := b.attempt(ctx, &urls)
+		urgent := b.awaitSchedule(ctx)
 		if ctx.Err() != nil {
 			break
 		}
-		if online && time.Since(began) >= stableAfter {
+		began := time.Now()
+		online, err := b.attempt(ctx, &urls, urgent)
+		if ctx.Err() != nil {
+			break
+		}
+		held := online && time.Since(began) >= b.stableAfter
+		if held {
 			back.reset()
 		}
-		why := explain(err, b.cfg)
-		if again := urls.failed(online); again && why.pace == normalPace && !online {
-			b.setState(StateConnecting, why.text, why.hint)
-			continue // the other addresses first
-		}
-		b.pause(ctx, back.next(why.pace), why)
+		b.next(ctx, &urls, back, online, held, err)
 	}
 	b.setState(StateStopped, "stopped", "")
 	return nil
+}
+
+// next decides what follows a failed attempt or a lost connection, and waits
+// until it is time for it.
+func (b *Bridge) next(ctx context.Context, urls *rotation, back *backoff, online, held bool, err error) {
+	why := explain(err, b.cfg)
+	switch {
+	case errors.Is(err, errScheduleClosed), errors.Is(err, errScheduleOpen), errors.Is(err, errAlarmsSent):
+		urls.failed(online)
+		return // the schedule says what comes next
+	case errors.Is(err, errPrimaryBack):
+		urls.goBack()
+		return // it is there, and nobody else comes back with us
+	case urls.refer(redirect(err, urls.address(b.s.urls))):
+		b.setState(StateConnecting, why.text, "")
+		return
+	}
+	again := urls.failed(online)
+	if again && why.pace == normalPace && !online {
+		b.setState(StateConnecting, why.text, why.hint)
+		return // the other addresses first
+	}
+	if held && why.pace == normalPace && endedByPeer(err) {
+		why.pace = sharedPace
+	}
+	b.pause(ctx, back.next(why.pace), why)
 }
 
 // pause waits before the next attempt, until Kick or the end.
@@ -176,8 +211,8 @@ func (b *Bridge) pause(ctx context.Context, d time.Duration, why reason) {
 
 // attempt makes one connection and uses it until it ends. online says that the
 // upstream had let us in.
-func (b *Bridge) attempt(ctx context.Context, urls *rotation) (online bool, err error) {
-	u := b.s.urls[urls.at]
+func (b *Bridge) attempt(ctx context.Context, urls *rotation, urgent bool) (online bool, err error) {
+	u := urls.address(b.s.urls)
 	b.mu.Lock()
 	b.state.URL = u.String()
 	b.state.Attempts++
@@ -195,16 +230,23 @@ func (b *Bridge) attempt(ctx context.Context, urls *rotation) (online bool, err 
 	}
 	urls.connected()
 	sender := newSender(b, conn, conn.Limits())
+	if urgent {
+		sender.onlyUrgent()
+	}
 	b.online(conn)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var wg sync.WaitGroup
 	wg.Go(func() { incoming.run(ctx) })
 	if urls.standby() {
-		wg.Go(func() { b.watchPrimary(ctx, cancel) })
+		every := urls.patience(b.primaryCheck)
+		wg.Go(func() { b.watchPrimary(ctx, cancel, every) })
+	}
+	if len(b.s.schedule) > 0 {
+		wg.Go(func() { b.watchSchedule(ctx, cancel, urgent) })
 	}
 	err = sender.run(ctx)
-	if cause := context.Cause(ctx); errors.Is(cause, errPrimaryBack) {
+	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
 		err = cause
 	}
 	b.farewell(conn)

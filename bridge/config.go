@@ -14,9 +14,11 @@ type Config struct {
 	Password     conf.Secret   `toml:"password"`
 	PasswordFile string        `toml:"password_file"`
 	TLS          TLS           `toml:"tls"`
-	Keepalive    conf.Duration `toml:"keepalive"`   // default 60s
-	Proxy        string        `toml:"proxy"`       // http://host:port or socks5://host:port
-	StateTopic   string        `toml:"state_topic"` // online|offline, will; default "fieldgate/{gateway}/status"; "off": none
+	Keepalive    conf.Duration `toml:"keepalive"`     // default 60s: where the learning begins
+	KeepaliveMax conf.Duration `toml:"keepalive_max"` // default 20m; not above keepalive: nothing is learnt
+	Metered      bool          `toml:"metered"`       // every byte costs: smaller handshakes and headers
+	Proxy        string        `toml:"proxy"`         // http://host:port or socks5://host:port
+	StateTopic   string        `toml:"state_topic"`   // online|offline, will; default "fieldgate/{gateway}/status"; "off": none
 	Connect      Connect       `toml:"connect"`
 	Drain        Drain         `toml:"drain"`
 	Budget       Budget        `toml:"budget"`
@@ -32,15 +34,20 @@ type TLS struct {
 	KeyFile    string   `toml:"key_file"`
 	ServerName string   `toml:"server_name"`
 	ALPN       []string `toml:"alpn"`
+	Groups     []string `toml:"groups"`   // key exchanges, best first; default: Go's, with metered x25519 alone
 	Insecure   bool     `toml:"insecure"` // accept any certificate; check warns
 }
 
-// Connect is how often we try.
+// Connect is when, how often and by which way we try.
 type Connect struct {
 	Timeout    conf.Duration `toml:"timeout"`     // default 15s
 	BackoffMin conf.Duration `toml:"backoff_min"` // default 1s
 	BackoffMax conf.Duration `toml:"backoff_max"` // default 2m
 	Jitter     *float64      `toml:"jitter"`      // default 0.3
+	Spread     conf.Duration `toml:"spread"`      // default 30s: random start after an outage of the upstream
+	Interface  string        `toml:"interface"`   // network interface; default: by the routes
+	Schedule   []string      `toml:"schedule"`    // "mon-fri 22:00-06:00"; default: always
+	Alarms     bool          `toml:"alarms"`      // alarms connect outside of the schedule too
 }
 
 // Drain is how the backlog leaves after an outage.

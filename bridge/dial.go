@@ -34,6 +34,9 @@ func dialClient(ctx context.Context, b *Bridge, u *url.URL, incoming func(*mqtt.
 		return nil, err
 	}
 	cfg.OnMessage = incoming
+	if cfg.Dialer == nil {
+		cfg.Dialer = client.NewDialer(cfg.Interface).DialContext
+	}
 	cfg.Dialer = b.meter.over(cfg.Dialer)
 	conn, err := b.agree(ctx, cfg)
 	if code, ok := errors.AsType[mqtt.ReasonCode](err); ok && cfg.Will != nil && (code == mqtt.RetainNotSupported || code == mqtt.QoSNotSupported) {
@@ -118,13 +121,16 @@ func (b *Bridge) clientConfig(u *url.URL) (client.Config, error) {
 	cfg := client.Config{
 		URL: u.String(), Version: b.s.version, Fallback: true, Bridge: true,
 		ClientID: b.s.clientID, Username: b.s.username, Password: conf.NewSecret(password), CleanStart: true,
-		KeepAlive: b.s.keepalive, ConnectTimeout: b.s.timeout, Proxy: b.cfg.Proxy, MaxInflight: windowMax, Log: b.log,
+		KeepAlive: b.s.keepalive, ConnectTimeout: b.s.timeout, Proxy: b.cfg.Proxy, Interface: b.cfg.Connect.Interface, Dialer: b.dialer, MaxInflight: windowMax, Log: b.log,
+	}
+	if b.pulse != nil {
+		cfg.KeepAlive, cfg.Pulse = b.pulse.announce(), b.pulse
 	}
 	if b.s.stateTopic != "" {
 		cfg.Will = &mqtt.Will{Message: mqtt.Message{Topic: b.s.stateTopic, Payload: []byte("offline"), QoS: 1, Retain: true}}
 	}
 	if secure(u) {
-		if cfg.TLS, err = b.cfg.TLS.config(u.Hostname(), b.now); err != nil {
+		if cfg.TLS, err = b.cfg.tlsConfig(u.Hostname(), b.now); err != nil {
 			return client.Config{}, err
 		}
 	}

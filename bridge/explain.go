@@ -83,6 +83,16 @@ func explainMQTT(err error, c Config) (reason, bool) {
 	return r, true
 }
 
+// endedByPeer reports that the other end closed a connection, or said that it
+// goes: its other clients lost theirs at the same moment, as far as we know.
+func endedByPeer(err error) bool {
+	var code mqtt.ReasonCode
+	if errors.As(err, &code) {
+		return code == mqtt.ServerShuttingDown || code == mqtt.ServerUnavailable
+	}
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+}
+
 // explainCertificate knows what can be wrong with the upstream's certificate.
 func explainCertificate(err error, c Config) (reason, bool) {
 	var unknown x509.UnknownAuthorityError
@@ -182,12 +192,15 @@ func after(s, sep string) string {
 // explainNet knows what networks do.
 func explainNet(err error, c Config) (reason, bool) {
 	var dns *net.DNSError
+	var iface *client.InterfaceError
 	step := "TCP"
 	if dial := (*client.DialError)(nil); errors.As(err, &dial) {
 		step = strings.ToUpper(string(dial.Step))
 	}
 	closed := errors.Is(err, syscall.ECONNRESET) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 	switch {
+	case errors.As(err, &iface):
+		return reason{text: "TCP: " + iface.Error(), hint: "is the modem there and up? check connect.interface (ip link shows the names)"}, true
 	case closed && step == "TLS":
 		return reason{text: "TLS: the upstream breaks the handshake off", hint: "the port may not speak TLS: use mqtt:// or ws://, or the upstream's TLS port (8883)"}, true
 	case closed && step == "MQTT" && c.TLS.CertFile == "" && c.encrypted():
@@ -207,7 +220,7 @@ func explainNet(err error, c Config) (reason, bool) {
 		return reason{text: step + ": connection reset by the upstream"}, true
 	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded), errors.Is(err, syscall.ETIMEDOUT):
 		return reason{text: step + ": no answer in time"}, true
-	case errors.Is(err, errPrimaryBack), errors.Is(err, client.ErrPeerDead):
+	case errors.Is(err, errPrimaryBack), errors.Is(err, client.ErrPeerDead), errors.Is(err, errScheduleClosed), errors.Is(err, errAlarmsSent):
 		return reason{text: err.Error()}, true
 	case closed:
 		return reason{text: "the upstream closed the connection"}, true

@@ -83,6 +83,9 @@ func newLane(kind buffer.Lane) *lane {
 	return &lane{kind: kind, open: make(map[batchKey]*batch)}
 }
 
+// backlog reports a lane of what waited for the connection.
+func (l *lane) backlog() bool { return l.kind == buffer.Backlog }
+
 func (l *lane) waiting() int { return len(l.ready[0]) + len(l.ready[1]) + len(l.ready[2]) }
 
 // wantsMore reports whether the lane should be read on: when half of what is
@@ -188,9 +191,9 @@ func (l *lane) closeDue(now time.Time) (next time.Time) {
 		wait := b.key.route.batch.wait
 		due := b.since.Add(wait)
 		switch {
-		case full, l.dry && (wait == 0 || l.kind == buffer.Backlog), l.kind != buffer.Backlog && wait > 0 && !now.Before(due):
+		case full, l.dry && (wait == 0 || l.backlog()), !l.backlog() && wait > 0 && !now.Before(due):
 			l.close(b)
-		case l.kind != buffer.Backlog && wait > 0 && (next.IsZero() || due.Before(next)):
+		case !l.backlog() && wait > 0 && (next.IsZero() || due.Before(next)):
 			next = due
 		}
 	}

@@ -25,9 +25,6 @@ type netDial func(ctx context.Context, network, address string) (net.Conn, error
 
 // over makes connections through next count. nil: a plain dialer.
 func (m *meter) over(next netDial) netDial {
-	if next == nil {
-		next = (&net.Dialer{KeepAlive: -1}).DialContext
-	}
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
 		nc, err := next(ctx, network, address)
 		if err != nil {

@@ -44,7 +44,7 @@ func TestBucket(t *testing.T) {
 }
 
 func TestBackoff(t *testing.T) {
-	b := newBackoff(time.Second, 2*time.Minute, 0.3)
+	b := newBackoff(time.Second, 2*time.Minute, 0.3, 0)
 	for range 200 {
 		b.reset()
 		last := time.Duration(0)
@@ -71,7 +71,7 @@ func TestBackoff(t *testing.T) {
 }
 
 func TestBackoffWithoutJitter(t *testing.T) {
-	b := newBackoff(time.Second, 10*time.Second, 0)
+	b := newBackoff(time.Second, 10*time.Second, 0, 0)
 	for i, want := range []time.Duration{1, 2, 4, 8, 10, 10} {
 		if d := b.next(normalPace); d != want*time.Second {
 			t.Errorf("pause %d is %s, want %ds", i, d, want)
@@ -81,7 +81,7 @@ func TestBackoffWithoutJitter(t *testing.T) {
 
 // Two gateways that lose their upstream together must not stay together.
 func TestBackoffDecorrelates(t *testing.T) {
-	a, b := newBackoff(time.Second, time.Minute, 0.3), newBackoff(time.Second, time.Minute, 0.3)
+	a, b := newBackoff(time.Second, time.Minute, 0.3, 0), newBackoff(time.Second, time.Minute, 0.3, 0)
 	var at, bt time.Duration
 	together := 0
 	for range 50 {

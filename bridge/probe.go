@@ -128,7 +128,8 @@ func (p *probe) network(ctx context.Context) bool {
 
 func (p *probe) connect(ctx context.Context) bool {
 	began := time.Now()
-	d := net.Dialer{Timeout: p.b.s.timeout}
+	d := client.NewDialer(p.b.cfg.Connect.Interface)
+	d.Timeout = p.b.s.timeout
 	conn, err := d.DialContext(ctx, "tcp", p.u.Host)
 	if err != nil {
 		return p.add("tcp", began, err, "")
@@ -139,7 +140,7 @@ func (p *probe) connect(ctx context.Context) bool {
 		return true
 	}
 	began = time.Now()
-	cfg, err := p.b.cfg.TLS.config(p.u.Hostname(), p.b.now)
+	cfg, err := p.b.cfg.tlsConfig(p.u.Hostname(), p.b.now)
 	if err != nil {
 		return p.add("tls", began, err, "")
 	}

@@ -109,6 +109,9 @@ func newSender(b *Bridge, conn publisher, lim limits) *sender {
 	return s
 }
 
+// onlyUrgent makes the sender send alarms and nothing else.
+func (s *sender) onlyUrgent() { s.live, s.back = nil, newLane(buffer.Urgent) }
+
 // run sends until the connection or ctx ends. It returns why.
 func (s *sender) run(ctx context.Context) error {
 	s.lastAck = time.Now()

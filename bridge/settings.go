@@ -14,10 +14,12 @@ import (
 // Defaults of the [[upstream]] section.
 const (
 	DefaultKeepalive    = 60 * time.Second
+	DefaultKeepaliveMax = 20 * time.Minute // what AWS IoT allows
 	DefaultTimeout      = 15 * time.Second
 	DefaultBackoffMin   = time.Second
 	DefaultBackoffMax   = 2 * time.Minute
 	DefaultJitter       = 0.3
+	DefaultSpread       = 30 * time.Second
 	DefaultBacklogShare = 0.5
 	DefaultBatchBytes   = 32 << 10
 	DefaultMaxAge       = 30 * time.Second
@@ -100,11 +102,15 @@ type settings struct {
 	clientID      string
 	username      string
 	keepalive     time.Duration
+	keepaliveMax  time.Duration // not above keepalive: it is fixed
 	timeout       time.Duration
 	stateTopic    string // empty: none
 	backMin       time.Duration
 	backMax       time.Duration
 	jitter        float64
+	spread        time.Duration
+	schedule      schedule
+	alarmsPass    bool
 	rate          float64
 	strict        bool
 	share         float64
@@ -119,8 +125,9 @@ func (c Config) compile(gateway string, o compileOptions) (*settings, error) {
 	s := &settings{
 		name: c.ID(), gateway: gateway, primary: c.Failover != "sticky", version: mqtt.V5,
 		clientID: fill(orText(c.ClientID, DefaultClientID), gateway), username: c.Username,
-		keepalive: c.Keepalive.Or(DefaultKeepalive), timeout: c.Connect.Timeout.Or(DefaultTimeout),
+		keepalive: c.Keepalive.Or(DefaultKeepalive), keepaliveMax: c.KeepaliveMax.Or(DefaultKeepaliveMax), timeout: c.Connect.Timeout.Or(DefaultTimeout),
 		backMin: c.Connect.BackoffMin.Or(DefaultBackoffMin), backMax: c.Connect.BackoffMax.Or(DefaultBackoffMax),
+		spread: c.Connect.Spread.Or(DefaultSpread), alarmsPass: c.Connect.Alarms,
 		jitter: DefaultJitter, share: DefaultBacklogShare, strict: c.Drain.Order == "strict",
 	}
 	for _, text := range c.urls() {
@@ -142,6 +149,11 @@ func (c Config) compile(gateway string, o compileOptions) (*settings, error) {
 	if c.Connect.Jitter != nil {
 		s.jitter = min(1, max(0, *c.Connect.Jitter))
 	}
+	plan, err := parseSchedule(c.Connect.Schedule)
+	if err != nil {
+		return nil, fmt.Errorf("upstream %s: connect.schedule: %w", s.name, err)
+	}
+	s.schedule = plan
 	if c.Drain.BacklogShare != nil {
 		s.share = min(1, max(0, *c.Drain.BacklogShare))
 	}

@@ -92,8 +92,11 @@ func (c Config) validateLogin(bad conf.Bad) {
 			bad(conf.Problem{Key: "url", Code: "W0803", Text: fmt.Sprintf("the password goes to %s unencrypted", u.Host), Help: "use mqtts or wss", Part: text})
 		}
 	}
+	if _, err := parseGroups(c.TLS.Groups); err != nil {
+		bad(conf.Problem{Key: "tls.groups", Code: "E0823", Text: err.Error(), Help: "known are " + strings.Join(groupNames(), ", ")})
+	}
 	t := c.TLS
-	if len(c.urls()) > 0 && !c.encrypted() && (t.CAFile != "" || t.CertFile != "" || t.KeyFile != "" || t.ServerName != "" || len(t.ALPN) > 0) {
+	if len(c.urls()) > 0 && !c.encrypted() && (t.CAFile != "" || t.CertFile != "" || t.KeyFile != "" || t.ServerName != "" || len(t.ALPN) > 0 || len(t.Groups) > 0) {
 		bad(conf.Problem{Key: "tls", Code: "W0807", Text: "tls is set, but no address is mqtts or wss", Help: "write mqtts:// or leave tls out"})
 	}
 }
@@ -109,6 +112,9 @@ func (c Config) validatePace(bad conf.Bad) {
 			bad(conf.Problem{Key: "state_topic", Code: "E0809", Text: err.Error(), Help: `"off" publishes no state`, Part: c.StateTopic})
 		}
 	}
+	if c.KeepaliveMax.Std() > 65535*time.Second {
+		bad(conf.Problem{Key: "keepalive_max", Code: "E0806", Text: "keepalive_max is longer than 65535s, the longest MQTT knows", Help: `write for example "20m"`})
+	}
 	if c.Keepalive.Std() > 65535*time.Second {
 		bad(conf.Problem{Key: "keepalive", Code: "E0806", Text: "keepalive is longer than 65535s, the longest MQTT knows", Help: `write for example "60s"`})
 	}
@@ -118,10 +124,23 @@ func (c Config) validatePace(bad conf.Bad) {
 	share(bad, "connect.jitter", c.Connect.Jitter)
 	share(bad, "drain.backlog_share", c.Drain.BacklogShare)
 	oneOf(bad, "drain.order", "E0807", c.Drain.Order, "live-first", "strict")
+	c.validateWhen(bad)
 	if c.Drain.Rate != "" {
 		if _, err := parseRate(c.Drain.Rate); err != nil {
 			bad(conf.Problem{Key: "drain.rate", Code: "E0807", Text: err.Error(), Part: c.Drain.Rate})
 		}
+	}
+}
+
+// validateWhen checks the connection schedule.
+func (c Config) validateWhen(bad conf.Bad) {
+	for i, line := range c.Connect.Schedule {
+		if _, err := parseSchedule([]string{line}); err != nil {
+			bad(conf.Problem{Key: fmt.Sprintf("connect.schedule[%d]", i), Code: "E0824", Text: err.Error(), Part: line})
+		}
+	}
+	if c.Connect.Alarms && len(c.Connect.Schedule) == 0 {
+		bad(conf.Problem{Key: "connect.alarms", Code: "W0824", Text: "connect.alarms has no effect without connect.schedule", Help: "write a schedule, or leave alarms out"})
 	}
 }
 

@@ -10,11 +10,13 @@ import (
 // Lane is a part of what waits for an upstream.
 type Lane int
 
-// The lanes. A bridge uses either Live and Backlog side by side, or Strict.
+// The lanes. A bridge uses either Live and Backlog side by side, or Strict, or
+// Urgent.
 const (
 	Live    Lane = iota // what was appended after the last Mark
 	Backlog             // what was there at the last Mark
 	Strict              // both, the backlog first
+	Urgent              // the alarms of both
 	lanes
 )
 
@@ -143,8 +145,11 @@ func (c *Cursor) low(lane Lane, class int) uint64 {
 }
 
 func (c *Cursor) high(lane Lane, class int) uint64 {
-	if lane == Backlog {
+	switch {
+	case lane == Backlog:
 		return classLow(class) | c.mark
+	case lane == Urgent && classPriority(class) != Alarm:
+		return classLow(class)
 	}
 	return classHigh(class)
 }

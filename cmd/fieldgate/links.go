@@ -52,6 +52,10 @@ func (g *gateway) makeLinks(file *configs.File) error {
 	if err != nil {
 		return err
 	}
+	zone, err := zoneOf(file.Gateway.Timezone)
+	if err != nil {
+		return err
+	}
 	for _, u := range file.Upstream {
 		if g.links[u.Name] != nil {
 			continue
@@ -66,7 +70,7 @@ func (g *gateway) makeLinks(file *configs.File) error {
 		}
 		b, err := bridge.New(u, bridge.Options{
 			Gateway: file.Gateway.ID, Base: g.base, Buffer: g.buffer, Cursor: cursor, Broker: g.broker, Log: g.log,
-			AsIs: asIs, Build: buildTime(), Floor: g.trust.Floor, Settings: g.buffer, Quarantine: quarantine,
+			AsIs: asIs, Build: buildTime(), Floor: g.trust.Floor, Settings: g.buffer, Quarantine: quarantine, Zone: zone,
 		})
 		if err != nil {
 			return fmt.Errorf("upstream %s: %w", u.Name, err)

@@ -154,13 +154,23 @@ func (a *app) logger(c configs.Log, zone string) (*slog.Logger, error) {
 	case a.quiet:
 		level = slog.LevelError
 	}
-	where := time.Local
-	if zone != "" {
-		if where, err = time.LoadLocation(zone); err != nil {
-			return nil, fmt.Errorf("gateway.timezone: %w", errors.Unwrap(err))
-		}
+	where, err := zoneOf(zone)
+	if err != nil {
+		return nil, err
 	}
 	return logs.New(os.Stderr, logs.Options{
 		Level: level, Format: c.Format, Repeat: c.RepeatWindow.Std(), Location: where, Color: a.colorOn(a.err),
 	}), nil
+}
+
+// zoneOf is gateway.timezone; "": that of the system.
+func zoneOf(name string) (*time.Location, error) {
+	if name == "" {
+		return time.Local, nil
+	}
+	zone, err := time.LoadLocation(name)
+	if err != nil {
+		return nil, fmt.Errorf("gateway.timezone: %w", err)
+	}
+	return zone, nil
 }

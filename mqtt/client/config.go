@@ -47,6 +47,7 @@ type Config struct {
 	SessionExpiry uint32
 
 	KeepAlive time.Duration // 0: none; rounded up to seconds, at most 65535 s
+	Pulse     Pulse         // pings more often than KeepAlive asks for, as it sees fit; nil: as KeepAlive says
 	Will      *mqtt.Will
 
 	TLS    *tls.Config // for mqtts and wss; nil: the system's authorities. ServerName defaults to the host, ALPN is NextProtos
@@ -55,7 +56,10 @@ type Config struct {
 	// Dialer makes the transport connection; nil: a net.Dialer. network is
 	// "tcp" or "unix". With a Proxy it connects to the proxy.
 	Dialer func(ctx context.Context, network, address string) (net.Conn, error)
-	Proxy  string // http://[user:password@]host:port or socks5://…; "": none
+	// Interface is the network interface that the connection leaves by; "": the
+	// one that the routes say. Not used with a Dialer of one's own.
+	Interface string
+	Proxy     string // http://[user:password@]host:port or socks5://…; "": none
 
 	ConnectTimeout time.Duration // for everything up to the CONNACK; default 15 s
 

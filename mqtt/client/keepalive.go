@@ -16,6 +16,7 @@ type keepAlive struct {
 	lastSent         time.Time
 	lastHeard        time.Time
 	pingSent         time.Time // zero: no ping waits for its answer
+	probe            probe
 }
 
 type pingAction int
@@ -32,23 +33,51 @@ const (
 	maxAnswer = 30 * time.Second
 )
 
-func newKeepAlive(interval time.Duration, now time.Time) keepAlive {
+// newKeepAlive takes the interval that was agreed on, and who may shorten it
+// (nil: nobody).
+func newKeepAlive(interval time.Duration, pulse Pulse, now time.Time) keepAlive {
 	return keepAlive{
 		interval: interval - min(interval/10, 5*time.Second),
 		answer:   min(max(interval/2, minAnswer), maxAnswer),
-		lastSent: now, lastHeard: now,
+		lastSent: now, lastHeard: now, probe: probe{pulse: pulse},
 	}
 }
 
-func (k *keepAlive) sent(now time.Time)   { k.lastSent = now }
-func (k *keepAlive) pinged(now time.Time) { k.pingSent, k.lastSent = now, now }
+// sent notes that something went out.
+func (k *keepAlive) sent(now time.Time) {
+	last := k.lastSent
+	if k.lastHeard.After(last) {
+		last = k.lastHeard
+	}
+	k.probe.broke(now.Sub(last), now)
+	k.lastSent = now
+}
+
+func (k *keepAlive) pinged(now time.Time) {
+	k.sent(now)
+	k.pingSent = now
+}
+
+// every is the silence after which a ping is due.
+func (k *keepAlive) every() time.Duration {
+	if k.probe.pulse == nil {
+		return k.interval
+	}
+	return min(k.interval, max(k.probe.pulse.Interval(), time.Second))
+}
 
 // heard notes when something last came; anything after the ping will do.
 func (k *keepAlive) heard(at time.Time) {
 	k.lastHeard = at
+	k.probe.heard(at)
 	if !at.Before(k.pingSent) {
 		k.pingSent = time.Time{}
 	}
+}
+
+// excused notes that nothing can be heard for a reason of our own.
+func (k *keepAlive) excused(now time.Time) {
+	k.lastHeard, k.pingSent, k.probe.at = now, time.Time{}, time.Time{}
 }
 
 func (k *keepAlive) due(now time.Time) pingAction {
@@ -65,9 +94,9 @@ func (k *keepAlive) due(now time.Time) pingAction {
 
 func (k *keepAlive) next() time.Time {
 	if k.lastHeard.Before(k.lastSent) {
-		return k.lastHeard.Add(k.interval)
+		return k.lastHeard.Add(k.every())
 	}
-	return k.lastSent.Add(k.interval)
+	return k.lastSent.Add(k.every())
 }
 
 // wait is how long from now there is nothing to do.

@@ -218,7 +218,7 @@ func TestSlowLink(t *testing.T) {
 func TestKeepAliveDecisions(t *testing.T) {
 	now := time.Now()
 	at := func(s int) time.Time { return now.Add(time.Duration(s) * time.Second) }
-	k := newKeepAlive(50*time.Second, now) // pings after 45 s, waits 25 s
+	k := newKeepAlive(50*time.Second, nil, now) // pings after 45 s, waits 25 s
 	for i, c := range []struct {
 		do   func()
 		at   int

@@ -35,6 +35,17 @@ func (c *Config) transport(ctx context.Context, e endpoint) (net.Conn, error) {
 	return nc, nil
 }
 
+// Reach connects to the broker's port, through the proxy if there is one, and
+// speaks neither TLS nor MQTT: it finds out whether somebody listens. Every
+// error is a *DialError.
+func Reach(ctx context.Context, cfg Config) (net.Conn, error) {
+	cfg, e, err := cfg.prepare()
+	if err != nil {
+		return nil, &DialError{Step: StepConfig, Address: "broker", Err: err}
+	}
+	return cfg.connect(ctx, e)
+}
+
 // connect makes the connection to the broker's port, through the proxy if
 // there is one.
 func (c *Config) connect(ctx context.Context, e endpoint) (net.Conn, error) {
@@ -50,9 +61,7 @@ func (c *Config) connect(ctx context.Context, e endpoint) (net.Conn, error) {
 func (c *Config) dial(ctx context.Context, network, address string) (net.Conn, error) {
 	dial := c.Dialer
 	if dial == nil {
-		// MQTT has its own keep-alive; that of TCP would cost a metered link
-		// several times as much.
-		dial = (&net.Dialer{KeepAlive: -1}).DialContext
+		dial = NewDialer(c.Interface).DialContext
 	}
 	nc, err := dial(ctx, network, address)
 	if err == nil {

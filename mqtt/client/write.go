@@ -16,7 +16,8 @@ const lastWords = time.Second
 // keeps the connection alive.
 func (c *Conn) write() {
 	defer close(c.wrote)
-	k := newKeepAlive(c.limits.KeepAlive, time.Now())
+	k := newKeepAlive(c.limits.KeepAlive, c.cfg.Pulse, time.Now())
+	defer c.judge(&k)
 	timer := time.NewTimer(k.wait(time.Now()))
 	defer timer.Stop()
 	var spare []byte
@@ -42,6 +43,7 @@ func (c *Conn) write() {
 		}
 		now := time.Now()
 		if len(buf) > 0 {
+			k.heard(c.began.Add(time.Duration(c.lastRead.Load())))
 			k.sent(now)
 		}
 		timer.Reset(k.wait(now))
@@ -97,7 +99,7 @@ func (c *Conn) hangUp() {
 func (c *Conn) ping(k *keepAlive, now time.Time) {
 	k.heard(c.began.Add(time.Duration(c.lastRead.Load())))
 	if c.held.Load() {
-		k.heard(now) // our own fault; TCP_USER_TIMEOUT still finds a dead peer
+		k.excused(now) // TCP_USER_TIMEOUT still finds a dead peer
 	}
 	switch k.due(now) {
 	case pingDead:
