@@ -112,7 +112,7 @@ func TestSeveralOnOnePort(t *testing.T) {
 		lines := []*wire.Line{}
 		for _, r := range []string{"DTU-1", "DTU-10", "hex:00 ff 17", `regex:\d{15}`} {
 			l := g.line(t, kind, r)
-			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+			ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 			_, _ = l.Do(ctx, read(5, 1)) // nobody is there yet; the line takes its place at the port
 			cancel()
 			lines = append(lines, l)
