@@ -102,7 +102,7 @@ func TestKill(t *testing.T) {
 	var all []mqtt.Message
 	n := 0
 	for range 3 {
-		c := m.consumer("up/#")
+		c := m.watcher("up/#")
 		r.online()
 		acked := r.Stats().Acked
 		for range 1000 {
@@ -116,7 +116,7 @@ func TestKill(t *testing.T) {
 		until(t, "the loss is noticed", func() bool { return r.Stats().State != StateOnline })
 		m.start()
 	}
-	c := m.consumer("up/#")
+	c := m.watcher("up/#")
 	r.drained()
 	until(t, "the rest arrived", func() bool { return len(all)+len(c.messages()) >= n })
 	all = append(all, c.messages()...)

@@ -113,6 +113,19 @@ type consumer struct {
 
 func (m *mosquitto) consumer(filters ...string) *consumer {
 	m.t.Helper()
+	return m.consume(1, filters)
+}
+
+// watcher is a consumer that sends nothing back. A broker that is killed with
+// acknowledgements of a consumer unread resets its connection, and what was on
+// its way to the consumer is lost although the gateway had its PUBACK.
+func (m *mosquitto) watcher(filters ...string) *consumer {
+	m.t.Helper()
+	return m.consume(0, filters)
+}
+
+func (m *mosquitto) consume(qos mqtt.QoS, filters []string) *consumer {
+	m.t.Helper()
 	c := &consumer{}
 	c.conn = m.client(func(cfg *client.Config) {
 		cfg.ReceiveMaximum = 65535
@@ -125,7 +138,7 @@ func (m *mosquitto) consumer(filters ...string) *consumer {
 		}
 	})
 	for _, f := range filters {
-		codes, err := c.conn.Subscribe(m.t.Context(), mqtt.Subscription{Filter: f, QoS: 1, RetainAsPublished: true})
+		codes, err := c.conn.Subscribe(m.t.Context(), mqtt.Subscription{Filter: f, QoS: qos, RetainAsPublished: true})
 		if err != nil || codes[0].Failed() {
 			m.t.Fatalf("subscribe to %s: %v %v", f, codes, err)
 		}
