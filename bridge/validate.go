@@ -93,7 +93,7 @@ func (c Config) validateLogin(bad conf.Bad) {
 		}
 	}
 	if _, err := parseGroups(c.TLS.Groups); err != nil {
-		bad(conf.Problem{Key: "tls.groups", Code: "E0823", Text: err.Error(), Help: "known are " + strings.Join(groupNames(), ", ")})
+		bad(conf.Problem{Key: "tls.groups", Code: "E0825", Text: err.Error(), Help: "known are " + strings.Join(groupNames(), ", ")})
 	}
 	t := c.TLS
 	if len(c.urls()) > 0 && !c.encrypted() && (t.CAFile != "" || t.CertFile != "" || t.KeyFile != "" || t.ServerName != "" || len(t.ALPN) > 0 || len(t.Groups) > 0) {

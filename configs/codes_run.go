@@ -82,6 +82,7 @@ var upstreamCodes = []codeText{
 	{"E0820", "unknown type", "types are sample, status, event, command-result and message."},
 	{"E0821", "from of a command", "A command names the remote topics that may come down, as a filter."},
 	{"E0822", "to of a command", "to is the local topic that the command goes to; {1} and {2} are the + levels of from."},
+	{"E0825", "unknown TLS group", "tls.groups are key exchanges: x25519, p256, p384, p521, x25519mlkem768."},
 	{"E0823", "budget", "budget.rate is in bytes, \"16KiB/s\"; budget.month is a size, \"500MB\"; budget.day is 1 to 28."},
 	{"E0824", "connection schedule", "connect.schedule holds lines like \"02:00-04:30\", \"mon-fri 22:00-06:00\" or \"sat,sun 00:00-24:00\": days (left out: all) and a time of the day, which may go over midnight. The time zone is gateway.timezone."},
 	{"W0824", "alarms without a schedule", "connect.alarms lets alarms connect outside of connect.schedule. Without a schedule the upstream is connected always."},
