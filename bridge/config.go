@@ -16,7 +16,7 @@ type Config struct {
 	TLS          TLS           `toml:"tls"`
 	Keepalive    conf.Duration `toml:"keepalive"`     // default 60s: where the learning begins
 	KeepaliveMax conf.Duration `toml:"keepalive_max"` // default 20m; not above keepalive: nothing is learnt
-	Metered      bool          `toml:"metered"`       // every byte costs: smaller handshakes and headers
+	Metered      bool          `toml:"metered"`       // every byte costs: smaller handshakes
 	Proxy        string        `toml:"proxy"`         // http://host:port or socks5://host:port
 	StateTopic   string        `toml:"state_topic"`   // online|offline, will; default "fieldgate/{gateway}/status"; "off": none
 	Connect      Connect       `toml:"connect"`

@@ -18,7 +18,7 @@ func TestPairOfMosquittos(t *testing.T) {
 	for _, failover := range []string{"primary", "sticky"} {
 		t.Run(failover, func(t *testing.T) {
 			a, b := newMosquitto(t, "allow_anonymous true"), newMosquitto(t, "allow_anonymous true")
-			atA, atB := a.consumer("acme/#"), b.consumer("acme/#")
+			atA, atB := a.watcher("acme/#"), b.consumer("acme/#")
 			r := newRig(t, Config{URLs: []string{"mqtt://" + a.addr, "mqtt://" + b.addr}, Failover: failover, Drain: Drain{Order: "strict"}, Route: []Route{{From: "acme/#"}}})
 			r.Bridge.primaryCheck = 100 * time.Millisecond
 			r.run()
