@@ -11,6 +11,7 @@ import (
 type route struct {
 	gen      uint64
 	topic    string
+	from     *session        // nil: our own parts
 	refusal  mqtt.ReasonCode // Success: may be published
 	targets  []target
 	shares   []share
@@ -58,7 +59,7 @@ func (c *conn) routeOf(topic []byte) *route {
 // newRoute works out a route. from is the publishing session, nil for our own
 // parts, which may write everywhere.
 func (b *Broker) newRoute(topic string, from *session) *route {
-	r := &route{gen: b.tree.gen.Load(), topic: topic}
+	r := &route{gen: b.tree.gen.Load(), topic: topic, from: from}
 	rights := b.acl.Load()
 	if from != nil {
 		from.mu.Lock()
@@ -181,6 +182,7 @@ func (bt *batch) send(r *route, ack int) {
 	p := &bt.pub
 	if p.retain {
 		bt.retain(p)
+		r = bt.b.renewed(r)
 	}
 	for i := range r.targets {
 		bt.deliver(p, &r.targets[i])
@@ -192,6 +194,19 @@ func (bt *batch) send(r *route, ack int) {
 		m := *p.message()
 		bt.hand(h, m, ack)
 	}
+}
+
+// renewed is the route as it is now that its message is retained. Who has
+// subscribed since the route was worked out may have looked for retained
+// messages before this one was there, and would get it neither way.
+func (b *Broker) renewed(r *route) *route {
+	if r.gen == b.tree.gen.Load() {
+		return r
+	}
+	if now := b.newRoute(r.topic, r.from); now.refusal == mqtt.Success {
+		return now
+	}
+	return r // the right was there when the message came
 }
 
 // overfull reports whether somebody on the route cannot take more for now.
