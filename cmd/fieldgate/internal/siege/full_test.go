@@ -24,7 +24,9 @@ import (
 // they go on being acknowledged or are held back; status says what is the
 // matter; when there is room again everything is as before. To the message:
 // what was acknowledged has come or is reported as missing, and nothing of it
-// where nothing may be given up.
+// where nothing may be given up. min_free is more than what one second of
+// publishes takes: with less the queue can use the very last byte before it
+// notices, and then it waits for room (DESIGN.md, known limits).
 func TestFullDisk(t *testing.T) {
 	for _, policy := range []string{"drop-oldest", "block"} {
 		t.Run(policy, func(t *testing.T) { fullOne(t, policy) })
