@@ -160,6 +160,7 @@ func TestOutOfDescriptors(t *testing.T) {
 	c := s.connect(mqtt.V5, "c")
 	c.subscribe(sub("t", 1))
 	spare := s.dial()
+	waitFor(t, "the broker has taken the spare connection in", func() bool { return s.stats.sockets.Load() == 2 })
 	var taken []*os.File
 	for {
 		f, err := os.Open(os.DevNull)
