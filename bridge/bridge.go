@@ -13,6 +13,7 @@ import (
 	"fieldgate/buffer"
 	"fieldgate/buffer/clock"
 	"fieldgate/mqtt"
+	"fieldgate/mqtt/client"
 	"fieldgate/mqtt/encode"
 )
 
@@ -266,8 +267,8 @@ func (b *Bridge) announce(ctx context.Context, conn connection) error {
 		return nil
 	}
 	if err := conn.Publish(ctx, b.stateMessage("online", conn.Limits())); err != nil {
-		var code mqtt.ReasonCode
-		if !errors.As(err, &code) {
+		code, refused := client.Refusal(err)
+		if !refused {
 			return fmt.Errorf("publish state: %w", err)
 		}
 		b.log.Warn("the upstream refuses the gateway's state", "topic", b.s.stateTopic, "reason", code,

@@ -2,11 +2,11 @@ package bridge
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/url"
 
 	"fieldgate/mqtt"
+	"fieldgate/mqtt/client"
 )
 
 // connection is what a bridge needs of a connection to its upstream.
@@ -41,8 +41,8 @@ func (b *Bridge) subscribe(ctx context.Context, conn connection) error {
 			}
 		}
 		codes, err := conn.Subscribe(ctx, subs...)
-		var refused mqtt.ReasonCode
-		if err != nil && !errors.As(err, &refused) {
+		refused, no := client.Refusal(err)
+		if err != nil && !no {
 			return fmt.Errorf("subscribe: %w", err)
 		}
 		for i, s := range subs {

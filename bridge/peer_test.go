@@ -2,9 +2,12 @@ package bridge
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"testing"
+	"time"
 
+	"fieldgate/configs/conf"
 	"fieldgate/mqtt"
 	"fieldgate/mqtt/mqtttest"
 	"fieldgate/mqtt/packet"
@@ -56,6 +59,45 @@ func takeAll(p *mqtttest.Peer, got chan<- string) {
 			return
 		}
 	}
+}
+
+// TestGoodbyeIsNoRefusal: an upstream that shuts down, again and again, with
+// messages in flight and others about to be sent, has refused none of them.
+func TestGoodbyeIsNoRefusal(t *testing.T) {
+	const n = 40
+	got := make(chan string, 100)
+	goodbye := func(p *mqtttest.Peer) {
+		p.Accept(nil)
+		mqtttest.Expect[*packet.Publish](p)
+		p.Send(&packet.Disconnect{Reason: mqtt.ServerShuttingDown})
+		p.ExpectClosed()
+	}
+	conns := slices.Repeat([]func(*mqtttest.Peer){goodbye}, 2*retries)
+	s := mqtttest.Serve(t, append(conns, func(p *mqtttest.Peer) {
+		p.Accept(nil)
+		takeAll(p, got)
+	})...)
+	short := conf.Duration(time.Millisecond)
+	r := newRig(t, Config{URL: s.URL(), StateTopic: "off", Connect: Connect{BackoffMin: short, BackoffMax: 5 * short, Spread: short}})
+	for i := range n {
+		go r.publish(value(i)) // QoS 1 waits for the commit
+	}
+	until(t, "all are queued", func() bool { return r.Stats().Backlog.Messages == n })
+	r.run()
+	seen := map[string]bool{}
+	for len(seen) < n {
+		select {
+		case p := <-got:
+			seen[p] = true
+		case <-time.After(patience):
+			t.Fatalf("%d of %d came: %+v", len(seen), n, r.Stats())
+		}
+	}
+	r.drained()
+	if s := r.Stats(); s.Quarantined != 0 || s.Refused != 0 {
+		t.Errorf("stats %+v", s)
+	}
+	r.stop()
 }
 
 // TestLimitsObeyed: Receive Maximum 2, QoS 1 at most, no retained messages and

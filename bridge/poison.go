@@ -1,8 +1,12 @@
 package bridge
 
 import (
+	"errors"
+	"slices"
 	"sync"
 	"time"
+
+	"fieldgate/mqtt"
 )
 
 // poison counts, over reconnects, how often each message was refused.
@@ -68,12 +72,22 @@ func (u *suspect) left(s *sender) {
 	}
 }
 
+// aboutItself are the reasons by which an upstream says that it closes for its
+// own sake, or for the connection's: no message is to blame.
+var aboutItself = []mqtt.ReasonCode{
+	mqtt.ServerUnavailable, mqtt.ServerBusy, mqtt.ServerShuttingDown, mqtt.KeepAliveTimeout, mqtt.SessionTakenOver,
+	mqtt.AdministrativeAction, mqtt.UseAnotherServer, mqtt.ServerMoved, mqtt.ConnectionRateExceeded, mqtt.MaximumConnectTime,
+}
+
 // closedByPeer reports that the connection has ended by itself, soon after
-// the last message.
+// the last message, and maybe because of it.
 func (s *sender) closedByPeer() bool {
 	select {
 	case <-s.conn.Done():
 	default:
+		return false
+	}
+	if code, ok := errors.AsType[mqtt.ReasonCode](s.conn.Err()); ok && slices.Contains(aboutItself, code) {
 		return false
 	}
 	for p := range s.flight {

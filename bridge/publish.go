@@ -2,11 +2,11 @@ package bridge
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
 	"fieldgate/mqtt"
+	"fieldgate/mqtt/client"
 )
 
 // publish sends a parcel within the upstream's limits. An error means that the
@@ -55,13 +55,7 @@ func (s *sender) publish(ctx context.Context, p *parcel, now time.Time) error {
 // publishFailed tells a message that this connection cannot carry from a
 // connection that carries nothing any more.
 func (s *sender) publishFailed(p *parcel, err error) error {
-	select {
-	case <-s.conn.Done():
-		return lost(s.conn.Err())
-	default:
-	}
-	var code mqtt.ReasonCode
-	if errors.As(err, &code) && code.Failed() {
+	if _, refused := client.Refusal(err); refused {
 		delete(s.flight, p)
 		p.lane.flying--
 		s.aside(p, err.Error())

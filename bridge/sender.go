@@ -9,6 +9,7 @@ import (
 
 	"fieldgate/buffer"
 	"fieldgate/mqtt"
+	"fieldgate/mqtt/client"
 )
 
 // Cursor is the upstream's place in the queue; *buffer.Cursor is one.
@@ -215,8 +216,7 @@ func (s *sender) collect() {
 		if _, ok := s.flight[r.p]; !ok {
 			continue
 		}
-		var code mqtt.ReasonCode
-		refused := errors.As(r.err, &code) && code.Failed()
+		code, refused := client.Refusal(r.err)
 		if r.err != nil && !refused {
 			continue // the connection went first: the queue hands it out again after Mark
 		}

@@ -42,6 +42,33 @@ func (e *Refused) Unwrap() error { return e.Reason }
 
 const connectionRefused = "connection"
 
+// endedError is what a call or a message ends with because its connection did,
+// whatever the broker or we gave as the reason for that.
+type endedError struct{ cause error }
+
+func (e endedError) Error() string { return e.cause.Error() }
+
+func (e endedError) Unwrap() error { return e.cause }
+
+// ended is err as one of the connection's; nil stays nil.
+func ended(err error) error {
+	if err == nil {
+		return nil
+	}
+	return endedError{err}
+}
+
+// Refusal is the broker's "no" to the message, or to the filters, that err came
+// back for. ok is false where only the connection ended, with a reason or
+// without: that says nothing of what was on its way, and less of what was not.
+func Refusal(err error) (reason mqtt.ReasonCode, ok bool) {
+	if _, ended := errors.AsType[endedError](err); ended {
+		return 0, false
+	}
+	reason, ok = errors.AsType[mqtt.ReasonCode](err)
+	return reason, ok && reason.Failed()
+}
+
 // LimitError is a call that the broker's limits do not allow. Nothing was
 // sent. It unwraps to the reason code that the broker would have used.
 type LimitError struct {

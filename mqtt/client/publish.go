@@ -11,7 +11,8 @@ import (
 // Publish sends a message. With QoS 0 it returns when the message is written;
 // else when the broker has acknowledged it, and the error is *Refused where
 // the broker said no. Where the context or the connection ends first, the
-// message may arrive or not; with a Session that goes on it will.
+// message may arrive or not; with a Session that goes on it will. Refusal tells
+// the one from the other.
 func (c *Conn) Publish(ctx context.Context, m mqtt.Message) error {
 	done := make(chan error, 1)
 	if err := c.PublishAsync(ctx, m, func(err error) { done <- err }); err != nil {
@@ -28,7 +29,7 @@ func (c *Conn) Publish(ctx context.Context, m mqtt.Message) error {
 	case err := <-done:
 		return err
 	default:
-		return fmt.Errorf("not acknowledged yet, goes on with the session: %w", c.Err())
+		return fmt.Errorf("not acknowledged yet, goes on with the session: %w", endedError{c.Err()})
 	}
 }
 
@@ -60,7 +61,7 @@ func (c *Conn) PublishAsync(ctx context.Context, m mqtt.Message, done func(error
 		}
 	}
 	if c.err != nil {
-		return c.err
+		return endedError{c.err}
 	}
 	return c.appendMessageLocked(&m, done)
 }

@@ -67,12 +67,46 @@ func TestPublishRefused(t *testing.T) {
 	err := c.Publish(bg, message(1, 1))
 	var r *Refused
 	wantReason(t, "PUBACK", err, mqtt.QuotaExceeded)
+	if reason, refused := Refusal(err); !refused || reason != mqtt.QuotaExceeded {
+		t.Errorf("no refusal: %v", err)
+	}
 	if !errors.As(err, &r) || r.Text != "full" || !strings.Contains(err.Error(), "full") {
 		t.Errorf("%v", err)
 	}
 	wantReason(t, "PUBREC", c.Publish(bg, message(2, 2)), mqtt.NotAuthorized)
 	if err := c.Publish(bg, message(3, 1)); err != nil {
 		t.Errorf("no subscribers is no failure: %v", err)
+	}
+}
+
+// A DISCONNECT with a reason refuses no message: neither one that is in flight
+// nor one that comes while the connection ends.
+func TestGoodbyeIsNoRefusal(t *testing.T) {
+	cfg := script(t, nil, func(p *mqtttest.Peer) {
+		mqtttest.Expect[*packet.Publish](p)
+		p.Send(&packet.Disconnect{Reason: mqtt.ServerShuttingDown})
+		p.ExpectClosed()
+	})
+	c := mustDial(t, cfg)
+	type result struct {
+		what string
+		err  error
+	}
+	results := make(chan result, 3)
+	if err := c.PublishAsync(bg, message(1, 1), func(err error) {
+		results <- result{"in flight", err}
+		// This runs before Done: whoever looks at that sees a connection that works.
+		results <- result{"published late", c.PublishAsync(bg, message(2, 1), func(error) {})}
+		_, err = c.Subscribe(bg, mqtt.Subscription{Filter: "a"})
+		results <- result{"subscribed late", err}
+	}); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		r := within(t, "the end", results)
+		if reason, refused := Refusal(r.err); refused || !errors.Is(r.err, mqtt.ServerShuttingDown) {
+			t.Errorf("%s: %v, refused %v with %s", r.what, r.err, refused, reason)
+		}
 	}
 }
 

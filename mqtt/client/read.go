@@ -23,7 +23,7 @@ func (c *Conn) read(lost []*outgoing) {
 	<-c.wrote
 	lost = c.s.detach(c)
 	c.s.mu.Lock()
-	err = c.err
+	err = endedError{c.err}
 	dones, calls := c.written, c.calls
 	c.written, c.calls = nil, nil
 	for id := range calls {

@@ -103,7 +103,7 @@ func (c *Conn) ask(ctx context.Context, build func(id uint16) packet.Packet) (<-
 		}
 	}
 	if c.err != nil {
-		return nil, c.err
+		return nil, endedError{c.err}
 	}
 	id, ok := c.s.ids.Take()
 	if !ok {

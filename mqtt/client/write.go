@@ -31,7 +31,7 @@ func (c *Conn) write() {
 		buf, dones, last := c.take(spare)
 		err := c.send(buf)
 		for _, done := range dones {
-			done(err)
+			done(ended(err))
 		}
 		switch {
 		case err != nil:

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"fieldgate/cmd/fieldgate/internal/proctest"
 	"fieldgate/drivers/modbus/server"
@@ -114,6 +115,7 @@ type counter struct {
 
 	mu    sync.Mutex
 	reads uint32
+	times []time.Time // of the reads
 }
 
 func newCounter(t *testing.T) *counter {
@@ -141,8 +143,16 @@ func (c *counter) ReadRegisters(server.Area, int, int) ([]uint16, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.reads++
+	c.times = append(c.times, time.Now())
 	b := binary.BigEndian.AppendUint32(nil, c.reads)
 	return []uint16{binary.BigEndian.Uint16(b), binary.BigEndian.Uint16(b[2:])}, nil
+}
+
+// when is the time of a read, counted from 1.
+func (c *counter) when(n int) time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.times[n-1]
 }
 
 // section is the part of the file that polls it.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -27,13 +28,14 @@ type publisher struct {
 	forget bool          // does not remember what was acknowledged
 	mu     sync.Mutex
 	sent   int
-	acked  map[int]bool
-	lost   []error // sessions that were lost, refusals
+	began  map[int]time.Time // when each was published
+	acked  map[int]time.Time // and acknowledged
+	lost   []error           // sessions that were lost, refusals
 }
 
 func newPublisher(port int, name string, v mqtt.Version, qos mqtt.QoS) *publisher {
 	return &publisher{
-		topic: "line/" + name, qos: qos, size: 200, every: 3 * time.Millisecond, acked: map[int]bool{},
+		topic: "line/" + name, qos: qos, size: 200, every: 3 * time.Millisecond, began: map[int]time.Time{}, acked: map[int]time.Time{},
 		cfg: client.Config{
 			URL: fmt.Sprintf("mqtt://127.0.0.1:%d", port), ClientID: name, Version: v, SessionExpiry: 1 << 20,
 			Session: client.NewSession(), MaxInflight: 8,
@@ -92,6 +94,9 @@ func (p *publisher) publish(ctx context.Context, conn *client.Conn) error {
 	}
 	p.mu.Lock()
 	n := p.sent + 1
+	if !p.forget {
+		p.began[n] = time.Now()
+	}
 	p.mu.Unlock()
 	m := mqtt.Message{Topic: p.topic, QoS: p.qos, Payload: fmt.Appendf(nil, "%d %s", n, hex.EncodeToString(noise))}
 	err := conn.PublishAsync(ctx, m, func(err error) {
@@ -102,7 +107,7 @@ func (p *publisher) publish(ctx context.Context, conn *client.Conn) error {
 			return
 		}
 		if !p.forget {
-			p.acked[n] = true
+			p.acked[n] = time.Now()
 		}
 	})
 	if err == nil {
@@ -133,31 +138,43 @@ func number(payload string) (n int) {
 func (p *publisher) check(t *testing.T, who string, got []int, exact bool) {
 	t.Helper()
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, err := range p.lost {
+	lost := p.lost
+	p.mu.Unlock()
+	for _, err := range lost {
 		if !errors.Is(err, context.Canceled) {
 			t.Errorf("%s: a message ended with: %v", p.topic, err)
 		}
 	}
 	times := map[int]int{}
+	twice := []int{}
 	for _, n := range got {
-		times[n]++
-	}
-	missing, twice := []int{}, []int{}
-	for n := 1; n <= p.sent; n++ {
-		if times[n] == 0 && p.acked[n] {
-			missing = append(missing, n)
-		}
-		if times[n] > 1 {
+		if times[n]++; times[n] == 2 {
 			twice = append(twice, n)
 		}
 	}
-	if len(missing) > 0 {
+	if missing := p.missing(got); len(missing) > 0 {
 		t.Errorf("%s: %d of %d acknowledged messages of %s are missing: %v", who, len(missing), len(p.acked), p.topic, head(missing))
 	}
 	if exact && len(twice) > 0 {
 		t.Errorf("%s: %d messages of %s came twice: %v", who, len(twice), p.topic, head(twice))
 	}
+}
+
+// missing are the numbers that were acknowledged and are not among got.
+func (p *publisher) missing(got []int) (list []int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	there := make(map[int]bool, len(got))
+	for _, n := range got {
+		there[n] = true
+	}
+	for n := range p.acked {
+		if !there[n] {
+			list = append(list, n)
+		}
+	}
+	slices.Sort(list)
+	return list
 }
 
 func head(list []int) []int { return list[:min(len(list), 20)] }
