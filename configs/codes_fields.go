@@ -89,6 +89,8 @@ var brokerCodes = []codeText{
 	{"E0516", "half a certificate", "A certificate is cert_file and key_file together, or auto = \"self-signed\"."},
 	{"E0517", "certificate", "A certificate, its key or an authority cannot be read, or they do not belong together."},
 	{"W0518", "certificate ends", "A certificate that a key names has ended, or ends within 14 days. Peers refuse it from that day on. After it is renewed, fieldgate reload takes it up without dropping a session."},
+	{"W0519", "fight for a client id", "Several clients have one client id, and each throws the other out again and again. Give each its own; the text names both addresses."},
+	{"W0520", "tried from the network", "Somebody on the network tried the port of a listener on loopback, which only this box can reach. Add a [[broker.listener]] for the network with users, or set broker.lan_hint = false where nobody is to come."},
 }
 
 // serialCodes are about serial instruments.

@@ -89,6 +89,7 @@ type TagCount struct {
 // Broker is our own MQTT server.
 type Broker struct {
 	Listeners     []string `json:"listeners"`
+	Enter         []string `json:"enter"` // who may, by each of the listeners
 	Clients       int      `json:"clients"`
 	Sessions      int      `json:"sessions"`
 	Retained      int      `json:"retained"`

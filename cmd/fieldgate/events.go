@@ -7,14 +7,15 @@ import (
 
 	"fieldgate/buffer"
 	"fieldgate/drivers"
+	"fieldgate/mqtt/broker"
 )
 
 // maxEvents bounds the events that wait to be published; the newest are given
 // up, for the first ones say what began. All are in the log.
 const maxEvents = 32
 
-// events carries what the queue has to say to the event topic. It stands
-// between the two because neither may wait for the other: the supervisor waits
+// events carries what the queue and the broker have to say to the event topic.
+// It stands between them because none may wait for another: the supervisor waits
 // for the queue while a disk is full, which is when the queue has most to say.
 // A damaged database is even found before there is a supervisor.
 type events struct {
@@ -29,10 +30,15 @@ func newEvents() *events { return &events{wake: make(chan struct{}, 1)} }
 
 // take is called from the queue's goroutines, which have logged the event; it
 // does not block.
-func (e *events) take(ev buffer.Event) {
+func (e *events) take(ev buffer.Event) { e.add(ev.Code, ev.Text, ev.Level) }
+
+// ofBroker is take for the broker, which publishes the events in the end.
+func (e *events) ofBroker(ev broker.Event) { e.add(ev.Code, ev.Text, ev.Level) }
+
+func (e *events) add(code, text string, level slog.Level) {
 	e.mu.Lock()
 	if len(e.waiting) < maxEvents {
-		e.waiting = append(e.waiting, drivers.Event{Code: ev.Code, Level: levelName(ev.Level), Text: ev.Text})
+		e.waiting = append(e.waiting, drivers.Event{Code: code, Level: levelName(level), Text: text})
 	}
 	e.mu.Unlock()
 	select {

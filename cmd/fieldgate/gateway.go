@@ -119,7 +119,7 @@ func (g *gateway) openBuffer() (err error) {
 }
 
 func (g *gateway) openBroker() (err error) {
-	o := broker.Options{Log: g.log, Version: versionText()}
+	o := broker.Options{Log: g.log, Version: versionText(), Events: g.events.ofBroker}
 	if p := g.file.Broker.Persist; p == nil || *p {
 		o.Store = g.buffer.State()
 	}

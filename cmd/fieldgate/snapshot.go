@@ -14,6 +14,7 @@ import (
 	"fieldgate/buffer"
 	"fieldgate/buffer/clock"
 	"fieldgate/drivers"
+	"fieldgate/mqtt/broker"
 	"fieldgate/web"
 )
 
@@ -245,7 +246,7 @@ func millis(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 func (g *gateway) brokerStatus() web.Broker {
 	b := g.broker.Stats()
 	return web.Broker{
-		Listeners: g.addresses(), Clients: b.Clients, Sessions: b.Sessions, Retained: b.Retained, Subscriptions: b.Subscriptions,
+		Listeners: g.addresses(), Enter: whoEnters(b.Listeners), Clients: b.Clients, Sessions: b.Sessions, Retained: b.Retained, Subscriptions: b.Subscriptions,
 		MessagesIn: b.MessagesReceived, MessagesOut: b.MessagesSent, BytesIn: b.BytesReceived, BytesOut: b.BytesSent,
 		Dropped: b.Dropped, Connects: b.Connects, AuthFailures: b.AuthFailures,
 	}
@@ -265,6 +266,31 @@ func (g *gateway) addresses() []string {
 		list = append(list, scheme+"://"+l.Address)
 	}
 	return list
+}
+
+// whoEnters says in words who may enter by each listener.
+func whoEnters(list []broker.ListenerInfo) []string {
+	who := []string{}
+	for _, l := range list {
+		var text string
+		switch {
+		case l.Certs:
+			text = "clients with a certificate"
+		case l.Anonymous && l.Local:
+			text = "everybody on this box"
+		case l.Anonymous:
+			text = "everybody"
+		case l.Users:
+			text = "users"
+		default:
+			text = "nobody"
+		}
+		if l.Local && !l.Anonymous {
+			text += " on this box"
+		}
+		who = append(who, text)
+	}
+	return who
 }
 
 func devicesUp(devices []web.Device) (n int) {

@@ -55,7 +55,7 @@ func (a *app) printStatus(w io.Writer, s *web.Status) {
 		age(time.Duration(s.Gateway.UptimeS)*time.Second), s.Gateway.Version, a.paintOn(w, color, title))
 	a.printDevices(w, s)
 	fmt.Fprintf(w, "  %-10s%d good   %d uncertain   %d bad   %d stale\n", "Tags", s.Tags.Good, s.Tags.Uncertain, s.Tags.Bad, s.Tags.Stale)
-	fmt.Fprintf(w, "  %-10s%d client%s   %s   %d retained\n", "Broker", s.Broker.Clients, plural(s.Broker.Clients), strings.Join(s.Broker.Listeners, " "), s.Broker.Retained)
+	fmt.Fprintf(w, "  %-10s%d client%s   %s   %d retained\n", "Broker", s.Broker.Clients, plural(s.Broker.Clients), listenersText(s.Broker), s.Broker.Retained)
 	for i, l := range s.Upstream {
 		fmt.Fprintf(w, "  %-10s%s\n", head("Upstream", i), a.linkLine(w, l))
 	}
@@ -82,6 +82,18 @@ func (a *app) printStatus(w io.Writer, s *web.Status) {
 		}
 		fmt.Fprintf(w, "  %-10s%s: %s\n", head("Next", i), p.Part, text)
 	}
+}
+
+// listenersText is each listener with who may enter.
+func listenersText(b web.Broker) string {
+	var list []string
+	for i, l := range b.Listeners {
+		if i < len(b.Enter) { // an older gateway does not say
+			l += " (" + b.Enter[i] + ")"
+		}
+		list = append(list, l)
+	}
+	return strings.Join(list, " ")
 }
 
 // head shows a heading once.

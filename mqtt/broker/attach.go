@@ -232,7 +232,7 @@ func (b *Broker) countTakeover(id, old, new string) {
 		b.takeovers[id] = t
 	}
 	if t.count++; t.count == takeoverReport {
-		b.log.Warn("two clients fight for one client id; give each its own", "client", id, "from", old, "and", new)
+		b.tell(fight(id, old, new), "client", id)
 	}
 }
 

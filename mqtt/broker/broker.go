@@ -21,6 +21,7 @@ type Options struct {
 	Log     *slog.Logger     // nil: nothing is logged
 	Version string           // for $SYS/broker/version
 	Now     func() time.Time // for the validity of certificates where the clock may be wrong; nil: the clock
+	Events  func(Event)      // told what a person should hear of, besides the log; must not wait; nil: nobody
 }
 
 // Broker is the MQTT server. Its methods may be called from any goroutine.
@@ -32,6 +33,7 @@ type Broker struct {
 	log     *slog.Logger
 	version string
 	now     func() time.Time // nil: time.Now
+	events  func(Event)      // nil: nobody
 	store   Store
 	started clock.Stamp
 	life    context.Context // ends when the broker stops for good
@@ -50,6 +52,7 @@ type Broker struct {
 	local       localRoutes
 	sysLog      *sysLog
 	loop        loop
+	knocks      *knocks
 	volatile    bool // the store is in memory: nothing waits for a disk
 
 	mu        sync.Mutex
@@ -76,7 +79,7 @@ type handler struct {
 // messages. It binds nothing; a missing users file or certificate is an error.
 func New(cfg Config, o Options) (*Broker, error) {
 	b := &Broker{
-		log: o.Log, version: o.Version, now: o.Now, store: o.Store, started: clock.Now(),
+		log: o.Log, version: o.Version, now: o.Now, events: o.Events, store: o.Store, started: clock.Now(),
 		config: cfg, sessions: map[string]*session{}, claims: map[string]*claim{}, takeovers: map[string]*takeover{},
 	}
 	if b.log == nil {
@@ -88,6 +91,7 @@ func New(cfg Config, o Options) (*Broker, error) {
 		b.store, b.volatile = newMemory(), true
 	}
 	b.loop.b = b
+	b.knocks = newKnocks(b)
 	b.life, b.end = context.WithCancel(context.Background())
 	b.batches.New = func() any { return &batch{b: b} }
 	b.handlers.Store(&[]*handler{})

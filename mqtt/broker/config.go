@@ -28,6 +28,7 @@ type Config struct {
 	Wildcards        *bool          `toml:"wildcards"`          // false: subscriptions with + and # are refused; default true
 	Shared           *bool          `toml:"shared"`             // false: $share is refused; default true
 	SubscriptionIDs  *bool          `toml:"subscription_ids"`   // default true
+	LANHint          *bool          `toml:"lan_hint"`           // say so when somebody from the network tries the port of a listener on loopback; default true
 	Listener         []Listener     `toml:"listener"`
 	Auth             Auth           `toml:"auth"`
 	ACL              []ACL          `toml:"acl"`

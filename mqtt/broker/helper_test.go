@@ -59,6 +59,10 @@ func (l *logged) has(text string) bool {
 	return strings.Contains(l.text.String(), text)
 }
 
+func textLog(l *logged) *slog.Logger {
+	return slog.New(slog.NewTextHandler(l, &slog.HandlerOptions{Level: slog.LevelDebug}))
+}
+
 // server is a broker under test.
 type server struct {
 	*Broker
@@ -81,7 +85,7 @@ func start(t testing.TB, cfg Config, store Store) *server {
 		cfg.SysInterval = new(conf.Duration)
 	}
 	log := &logged{}
-	b, err := New(cfg, Options{Store: store, Log: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})), Version: "test"})
+	b, err := New(cfg, Options{Store: store, Log: textLog(log), Version: "test"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -62,11 +62,16 @@ func loopback(bind string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-func (l *listener) name() string      { return listenerName(*l.cfg.Load()) }
-func (l *listener) anonymous() bool   { return l.cfg.Load().AllowAnonymous }
-func (l *listener) websocket() bool   { return l.cfg.Load().WebSocket != nil }
-func (l *listener) maxClients() int   { return l.cfg.Load().MaxClients }
-func (l *listener) maxRate() int      { return l.cfg.Load().MaxRate }
+func (l *listener) name() string    { return listenerName(*l.cfg.Load()) }
+func (l *listener) anonymous() bool { return l.cfg.Load().AllowAnonymous }
+func (l *listener) websocket() bool { return l.cfg.Load().WebSocket != nil }
+func (l *listener) maxClients() int { return l.cfg.Load().MaxClients }
+func (l *listener) maxRate() int    { return l.cfg.Load().MaxRate }
+func (l *listener) certificates() bool {
+	t := l.cfg.Load().TLS
+	return t != nil && t.ClientCAFile != ""
+}
+
 func (l *listener) userFromSAN() bool { t := l.cfg.Load().TLS; return t != nil && t.UserFrom == "san" }
 func (l *listener) maxPacket() int {
 	return int(l.cfg.Load().MaxPacket.Or(int64(l.b.set.Load().maxPacket)))

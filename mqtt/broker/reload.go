@@ -58,6 +58,7 @@ func (b *Broker) Reload(cfg Config) error {
 			l.close()
 		}
 		leaving.reopenLocked(b)
+		b.knocks.refreshLocked()
 		return fmt.Errorf("listener %q: %w", name, err)
 	}
 	for _, section := range listeners(cfg) {
@@ -68,6 +69,7 @@ func (b *Broker) Reload(cfg Config) error {
 		l := old[section.Bind]
 		if delete(old, section.Bind); l == nil {
 			leaving.freePort(section.Bind)
+			b.knocks.closeLocked(section.Bind)
 			l = newListener(b, section, cert)
 			if err := l.listen(); err != nil {
 				return undo(listenerName(section), err)
@@ -93,6 +95,7 @@ func (b *Broker) Reload(cfg Config) error {
 		l.close()
 		b.log.Info("listener closed", "listener", l.name())
 	}
+	b.knocks.refreshLocked()
 	go b.sendAway(old)
 	return nil
 }

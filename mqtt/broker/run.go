@@ -19,6 +19,7 @@ func (b *Broker) Run(ctx context.Context) error {
 	for _, l := range b.listeners {
 		b.startLocked(l)
 	}
+	b.knocks.refreshLocked()
 	b.mu.Unlock()
 	b.armRestored()
 	b.wg.Add(1)
@@ -38,6 +39,7 @@ func (b *Broker) stop() {
 	for _, l := range b.listeners {
 		l.close()
 	}
+	b.knocks.refreshLocked()
 	b.mu.Unlock()
 	over := make(chan struct{})
 	go func() {
@@ -108,6 +110,7 @@ func (b *Broker) housekeeping(ctx context.Context) {
 		if now.Sub(swept) >= sampleSaveEvery {
 			b.sweepRetained()
 			b.renewCertificates()
+			b.knocks.refresh()
 			swept = now
 		}
 		timer.Reset(wait)

@@ -56,6 +56,9 @@ type ListenerInfo struct {
 	TLS       bool
 	WebSocket bool
 	Anonymous bool
+	Users     bool // with a password
+	Certs     bool // with a certificate, and nobody without
+	Local     bool // this machine alone can reach it
 	Clients   int
 	Expires   time.Time // of the certificate; zero without TLS
 }
@@ -79,7 +82,7 @@ func (b *Broker) Stats() Stats {
 	defer b.mu.Unlock()
 	s.Clients, s.MaxClients, s.Sessions = b.clients, b.maxSeen, len(b.sessions)
 	for _, l := range b.listeners {
-		info := ListenerInfo{Name: l.name(), Address: l.ln.Addr().String(), WebSocket: l.websocket(), Anonymous: l.anonymous(), Clients: l.clients}
+		info := ListenerInfo{Name: l.name(), Address: l.ln.Addr().String(), WebSocket: l.websocket(), Anonymous: l.anonymous(), Users: b.config.Auth.UsersFile != "", Certs: l.certificates(), Local: l.local, Clients: l.clients}
 		if cert := l.cert.Load(); cert != nil {
 			info.TLS, info.Expires = true, cert.expires
 		}
