@@ -21,8 +21,7 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
+	"fieldgate/cmd/fieldgate/internal/proctest"
 	"fieldgate/scripts/peertest"
 )
 
@@ -123,47 +122,11 @@ func TestForbiddenFolders(t *testing.T) {
 	wants(t, "check of it", code, exitProblems, text, "may not read it")
 }
 
-// smallDisk mounts a file system of its own. Where that is not allowed the
-// test has no disk to fill: it is skipped, but fails where CI is set.
-func smallDisk(t *testing.T, size string) string {
-	t.Helper()
-	dir := t.TempDir()
-	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size="+size); err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatalf("mount a small disk: %v; run the tests as root", err)
-		}
-		t.Skipf("mounting is not allowed here: %v", err)
-	}
-	t.Cleanup(func() {
-		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
-			t.Error(err)
-		}
-	})
-	return dir
-}
-
-// fill takes all the space that is left.
-func fill(t *testing.T, path string) {
-	t.Helper()
-	f, err := os.Create(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	for _, piece := range []int{1 << 20, 4096, 1} {
-		for {
-			if _, err := f.Write(make([]byte, piece)); err != nil {
-				break
-			}
-		}
-	}
-}
-
 // TestFullDisk: a gateway without any room says so and ends; one that is killed
 // on a full disk starts again with the room that was kept back; and when there
 // is room again it goes on by itself. What was acknowledged is there.
 func TestFullDisk(t *testing.T) {
-	disk := smallDisk(t, "24m")
+	disk := proctest.SmallDisk(t, "24m")
 	dir, full := filepath.Join(disk, "state"), filepath.Join(disk, "fill")
 	port := freePort(t)
 	file := badConfig(t, dir, port)
@@ -177,7 +140,7 @@ func TestFullDisk(t *testing.T) {
 		return code, text
 	}
 
-	fill(t, full)
+	proctest.Fill(t, full)
 	code, text := call(t, 0, "run", "-c", file)
 	wants(t, "a first start without room", code, exitProblems, text, "is full", "free some space")
 	if err := os.Remove(full); err != nil {
@@ -194,7 +157,7 @@ func TestFullDisk(t *testing.T) {
 	if err := g.Cmd.Process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	fill(t, full)
+	proctest.Fill(t, full)
 	g.stop(syscall.SIGKILL)
 
 	g = start(t, fieldgateBinary(t), "run", "-c", file)

@@ -12,8 +12,6 @@ import (
 	"syscall"
 	"testing"
 
-	"golang.org/x/sys/unix"
-
 	"fieldgate/cmd/fieldgate/internal/proctest"
 	"fieldgate/mqtt"
 	"fieldgate/web"
@@ -34,7 +32,7 @@ func TestFullDisk(t *testing.T) {
 }
 
 func fullOne(t *testing.T, policy string) {
-	disk := smallDisk(t)
+	disk := proctest.SmallDisk(t, "24m")
 	up := newUpstream(t)
 	up.link.Cut()
 	g := newGateway(t, "", "")
@@ -67,7 +65,7 @@ from = "line/#"
 	proctest.Eventually(t, "the ballast is laid down", func() bool { _, err := os.Stat(filepath.Join(g.state(), "ballast")); return err == nil })
 	// It holds still meanwhile, or what its ballast gives back is filled too.
 	g.proc.Signal(syscall.SIGSTOP)
-	fill(t, filepath.Join(disk, "fill"))
+	proctest.Fill(t, filepath.Join(disk, "fill"))
 	g.proc.Signal(syscall.SIGCONT)
 	proctest.Eventually(t, "status tells of the disk", func() bool { return g.problem("queue") != "" })
 	t.Logf("status: %s", g.problem("queue"))
@@ -141,40 +139,4 @@ func (g *gateway) problem(part string) string {
 		}
 	}
 	return ""
-}
-
-// smallDisk mounts a file system of its own. Where that is not allowed the
-// test has no disk to fill: it is skipped, but fails where CI is set.
-func smallDisk(t *testing.T) string {
-	t.Helper()
-	dir := t.TempDir()
-	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=24m"); err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatalf("mount a small disk: %v; run the tests as root", err)
-		}
-		t.Skipf("mounting is not allowed here: %v", err)
-	}
-	t.Cleanup(func() {
-		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
-			t.Error(err)
-		}
-	})
-	return dir
-}
-
-// fill takes all the space that is left.
-func fill(t *testing.T, path string) {
-	t.Helper()
-	f, err := os.Create(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	for _, piece := range []int{1 << 20, 4096, 1} {
-		for {
-			if _, err := f.Write(make([]byte, piece)); err != nil {
-				break
-			}
-		}
-	}
 }
