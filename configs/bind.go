@@ -148,7 +148,7 @@ func (l *loader) wrongType(v *value, want reflect.Type, path string) {
 		p.Help = fmt.Sprintf("write [%s]: there is only one", bare(path))
 	case list && v.kind == tree.Scalar:
 		p.Help = "write it in brackets: [" + l.safe(path, raw) + "]"
-	case want == durationType && v.kind == tree.Scalar:
+	case (want == durationType || want == pollType) && v.kind == tree.Scalar:
 		p.Help = fmt.Sprintf(`write it with its unit, in quotes: "%ss"`, l.safe(path, raw))
 	case want.Kind() == reflect.String && v.kind == tree.Scalar:
 		p.Help = fmt.Sprintf("write it in quotes: %q", l.safe(path, raw))

@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"fieldgate/configs/conf"
+	"fieldgate/drivers/modbus"
 )
 
 // field is a key of a section and the struct field it fills.
@@ -20,6 +21,7 @@ var (
 	secretType   = reflect.TypeFor[conf.Secret]()
 	durationType = reflect.TypeFor[conf.Duration]()
 	sizeType     = reflect.TypeFor[conf.Size]()
+	pollType     = reflect.TypeFor[modbus.Poll]()
 
 	fieldCache sync.Map // reflect.Type -> []field
 )
@@ -95,7 +97,7 @@ var allKeys = sync.OnceValue(func() []Key {
 // typeName is what people call a type.
 func typeName(t reflect.Type) string {
 	switch {
-	case t == durationType:
+	case t == durationType, t == pollType:
 		return "duration"
 	case t == sizeType:
 		return "size"

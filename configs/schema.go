@@ -55,6 +55,8 @@ func schemaType(t reflect.Type, path string) schema {
 	switch {
 	case t == durationType:
 		return schema{"type": "string", "pattern": durationPattern}
+	case t == pollType:
+		return schema{"type": "string", "pattern": "^(once|on_demand)$|" + durationPattern}
 	case t == sizeType:
 		return schema{"oneOf": []schema{{"type": "string", "pattern": sizePattern}, {"type": "integer", "minimum": 0}}}
 	case isText(t):

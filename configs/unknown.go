@@ -40,6 +40,19 @@ var later = map[string]string{
 	"web.history":            "trends on the page",
 }
 
+// called are names that other programs and manuals have for a key of ours.
+var called = map[string]string{
+	"bus.request_pause":    "gap",
+	"bus.tid_check":        "ignore_tid",
+	"bus.rtu_over_tcp":     "rtu_tcp",
+	"device.request_pause": "gap",
+	"device.pause":         "gap",
+	"device.interval":      "poll",
+	"device.max_read":      "max_registers",
+	"device.tags.interval": "poll",
+	"device.tag.interval":  "poll",
+}
+
 // instead says what a later key would stand for: that it is missing then is no
 // news. A template holds the tags of its device, a platform knows the address.
 var instead = map[string]string{"device.template": "", "upstream.platform": ".url"}
@@ -68,6 +81,10 @@ func (l *loader) unknown(v *value, name, path string, section reflect.Type) {
 		if rest, ok := instead[key]; ok {
 			l.settled[strings.TrimSuffix(path, "."+name)+rest] = true
 		}
+	case called[key] != "":
+		near = called[key]
+		p.Help = fmt.Sprintf("here it is called %s", near)
+		l.settled[strings.TrimSuffix(path, name)+near] = true
 	case near != "":
 		p.Help = fmt.Sprintf("did you mean %q?", near)
 		l.settled[strings.TrimSuffix(path, name)+near] = true

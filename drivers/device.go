@@ -174,11 +174,8 @@ func (s *Supervisor) infoLocked(d *deviceState) mqtt.Message {
 		Reason string            `json:"reason,omitempty"`
 		Errors map[string]uint64 `json:"errors"`
 	}{
-		Device: d.info.Name, Label: d.info.Label, Bus: d.info.Bus, Unit: d.info.Unit, State: d.state,
+		Device: d.info.Name, Label: d.info.Label, Bus: d.info.Bus, Unit: d.info.Unit, Poll: d.info.Poll, State: d.state,
 		Since: wallMillis(d.since), LastOK: wallMillis(d.lastOK), Tags: len(d.tags), Errors: maps.Clone(d.errors),
-	}
-	if d.info.Poll > 0 {
-		doc.Poll = d.info.Poll.String()
 	}
 	if d.state == DeviceOffline {
 		doc.Reason = d.reason

@@ -39,7 +39,7 @@ type DeviceInfo struct {
 	Label    string
 	Bus      string // bus or sensor name
 	Unit     int    // Modbus unit; 0: none
-	Poll     time.Duration
+	Poll     string // how often: "1s", "once"; "" for instruments that talk by themselves
 	Disabled bool
 }
 

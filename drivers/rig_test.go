@@ -189,7 +189,7 @@ func newRig(t *testing.T, p Publish) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Add(r.d, []DeviceInfo{{Name: "boiler", Bus: "plc", Unit: 1, Poll: time.Second}}); err != nil {
+	if err := s.Add(r.d, []DeviceInfo{{Name: "boiler", Bus: "plc", Unit: 1, Poll: "1s"}}); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())

@@ -17,10 +17,10 @@ type Tag struct {
 	Name    string
 	Label   string
 	Unit    string
-	Kind    string // "", "counter"
-	Poll    time.Duration
-	Address string     // "h100:int16" or the pick of a sensor, for people
-	Write   *WriteRule // nil: read only
+	Kind    string        // "", "counter"
+	Poll    time.Duration // between two reads; 0: it has no interval
+	Address string        // "h100:int16" or the pick of a sensor, for people
+	Write   *WriteRule    // nil: read only
 	Publish PublishRule
 
 	Computed *Computed // nil: the driver reads it

@@ -41,13 +41,6 @@ func (a *app) printBusDoc(d *busDoc) {
 
 // failures is what went wrong, "-" where nothing did.
 func (c *counts) failures() string {
-	m := requestMeasured{Timeouts: c.Timeouts, CRC: c.CRC, Misfits: c.Misfits, Exceptions: c.Exceptions}
-	text := m.failures()
-	if c.Late > 0 {
-		text += fmt.Sprintf(", %d late", c.Late)
-	}
-	if c.Retries > 0 {
-		text += fmt.Sprintf(", %d repeats", c.Retries)
-	}
-	return text
+	m := requestMeasured{Timeouts: c.Timeouts, CRC: c.CRC, Misfits: c.Misfits, Exceptions: c.Exceptions, Late: c.Late, Retries: c.Retries}
+	return m.failures()
 }

@@ -89,7 +89,11 @@ func (g *gateway) newDriver(s busSetup) (drivers.Driver, []drivers.DeviceInfo, e
 		d.Log = g.log
 		return d, []drivers.DeviceInfo{{Name: s.serial.Name, Label: s.serial.Label, Bus: s.serial.Name}}, nil
 	}
-	d, err := modbus.New(*s.bus, s.devices, modbus.Options{Log: g.log, Event: g.super.Event, Memory: g.buffer, Phase: g.nextPhase()})
+	zone, err := zoneOf(g.file.Gateway.Timezone)
+	if err != nil {
+		return nil, nil, err
+	}
+	d, err := modbus.New(*s.bus, s.devices, modbus.Options{Log: g.log, Event: g.super.Event, Memory: g.buffer, Phase: g.nextPhase(), Zone: zone})
 	if err != nil {
 		return nil, nil, err
 	}

@@ -80,7 +80,8 @@ type requestPlan struct {
 	Hex      string           `json:"hex"`
 	Modicon  string           `json:"modicon"`
 	Count    int              `json:"count"`
-	PollMs   float64          `json:"poll_ms"`
+	Poll     string           `json:"poll"`    // "1s", "once", "on_demand"
+	PollMs   float64          `json:"poll_ms"` // 0 where there is no interval
 	Bytes    int              `json:"bytes"`
 	Ms       float64          `json:"ms"`
 	Load     float64          `json:"load"`
@@ -96,6 +97,8 @@ type requestMeasured struct {
 	CRC        uint64         `json:"crc"`
 	Misfits    uint64         `json:"misfits"` // answers that did not fit the request
 	Lost       uint64         `json:"lost"`    // with the line, or never sent
+	Late       uint64         `json:"late"`
+	Retries    uint64         `json:"retries"`
 	Exceptions map[int]uint64 `json:"exceptions,omitempty"`
 	P50ms      float64        `json:"p50_ms"`
 	P95ms      float64        `json:"p95_ms"`
@@ -106,7 +109,7 @@ type requestMeasured struct {
 
 // same reports that two plans ask for the same.
 func (r *requestPlan) same(o *requestPlan) bool {
-	return r.Device == o.Device && r.Function == o.Function && r.First == o.First && r.Count == o.Count && r.PollMs == o.PollMs
+	return r.Device == o.Device && r.Function == o.Function && r.First == o.First && r.Count == o.Count && r.Poll == o.Poll
 }
 
 func planBuses(file *configs.File) []busPlan {
@@ -115,7 +118,9 @@ func planBuses(file *configs.File) []busPlan {
 		p := busPlan{Bus: b.Name, Requests: []requestPlan{}}
 		for _, r := range modbus.Plan(b, file.Device) {
 			p.Load += r.Load
-			p.CycleMs += millis(r.Time)
+			if r.Poll != modbus.OnDemand {
+				p.CycleMs += millis(r.Time)
+			}
 			p.Requests = append(p.Requests, planOf(r))
 		}
 		plans = append(plans, p)
@@ -127,7 +132,7 @@ func planOf(r modbus.PlannedRequest) requestPlan {
 	first := r.First()
 	return requestPlan{
 		Device: r.Device, Unit: r.Unit, Function: r.Function, First: first.Wire(), Hex: first.Hex(), Modicon: first.Modicon(), Count: r.Count,
-		PollMs: millis(r.Poll), Bytes: r.Bytes, Ms: millis(r.Time), Load: r.Load, Tags: r.Tags,
+		Poll: r.Poll.String(), PollMs: millis(r.Poll.Every()), Bytes: r.Bytes, Ms: millis(r.Time), Load: r.Load, Tags: r.Tags,
 	}
 }
 
@@ -161,7 +166,7 @@ func (g *gateway) plan() []busPlan {
 func measuredOf(m modbus.Measured) requestPlan {
 	r := planOf(m.PlannedRequest)
 	r.Measured = &requestMeasured{
-		OK: m.OK, Timeouts: m.Timeouts, CRC: m.CRC, Misfits: m.Misfits, Lost: m.Lost,
+		OK: m.OK, Timeouts: m.Timeouts, CRC: m.CRC, Misfits: m.Misfits, Lost: m.Lost, Late: m.Late, Retries: m.Retries,
 		P50ms: millis(m.P50), P95ms: millis(m.P95), MaxMs: millis(m.Max), Load: m.Share, Failure: m.Failure,
 	}
 	for code, n := range m.Exceptions {
@@ -223,7 +228,7 @@ func (r *requestPlan) print(w io.Writer, running bool) {
 		mark = "*"
 	}
 	fmt.Fprintf(w, "  %s%s\t%d\t%d\t%s  %s  %s\t%d\t%d\t%s\t%d\t%.1f ms\t%.2f %%", mark, r.Device, r.Unit, r.Function, r.First, r.Hex, r.Modicon,
-		r.Count, len(r.Tags), time.Duration(r.PollMs*float64(time.Millisecond)), r.Bytes, r.Ms, r.Load*100)
+		r.Count, len(r.Tags), r.Poll, r.Bytes, r.Ms, r.Load*100)
 	switch m := r.Measured; {
 	case m != nil:
 		fmt.Fprintf(w, "\t%.1f ms\t%.2f %%\t%d\t%s", m.P50ms, m.Load*100, m.OK, m.failures())
@@ -257,6 +262,8 @@ func (m *requestMeasured) failures() string {
 	}
 	say(m.Misfits, "misfit")
 	say(m.Lost, "lost")
+	say(m.Late, "late")
+	say(m.Retries, "repeats")
 	return cmp.Or(text, "-")
 }
 

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"fieldgate/buffer/clock"
-	"fieldgate/configs/conf"
 	"fieldgate/drivers/modbus/wire"
 	"fieldgate/drivers/port"
 )
@@ -250,7 +249,7 @@ func TestSlowPollsLeaveRoomForFastOnes(t *testing.T) {
 		for i := range 120 {
 			slow.Tags = append(slow.Tags, tag(fmt.Sprint("t", i), fmt.Sprint("h", i)))
 		}
-		slow.Poll, slow.MaxGap = conf.Duration(5*time.Second), autoGap
+		slow.Poll, slow.MaxGap = Poll(5*time.Second), autoGap
 		fast := dev("fast", 2, every(200*time.Millisecond, tag("v", "h0")))
 		fast.MaxGap = autoGap
 		b := newBenchBus(t, Bus{Name: "bus", Port: "/dev/ttyUSB0", Baud: 9600}, l, l, nil, slow, fast)
@@ -272,7 +271,7 @@ func TestStagger(t *testing.T) {
 		for u := range byte(4) {
 			l.units[u+1] = &fakeUnit{holding: registers(0, 4)}
 			d := dev(fmt.Sprint("m", u+1), int(u)+1, tag("v", "h0"))
-			d.Poll = conf.Duration(10 * time.Second)
+			d.Poll = Poll(10 * time.Second)
 			devices = append(devices, d)
 		}
 		started := clock.Now()

@@ -55,6 +55,7 @@ func (p *poller) book(f *flight) {
 				for _, g := range dev.groups {
 					g.again(f.landed) // a full poll at once
 				}
+				p.forgetDemanded(dev)
 			}
 		}
 	case silent:
@@ -91,7 +92,7 @@ func (dev *device) reprice() {
 		return
 	}
 	dev.repriced = u.answers
-	now := dev.tariff.price(u.turn)
+	now := dev.tariff.priceOf(dev.cfg, u.turn)
 	was, is := dev.limits.price.gap(), now.gap()
 	if 4*abs(is-was) <= was || abs(is-was) < 2 {
 		return
@@ -115,7 +116,7 @@ func (p *poller) lost(u *unit, reason string, took time.Duration, now time.Time)
 		p.sched.budget.pay(took)
 	}
 	p.d.mu.Lock()
-	gone := u.failed(now, reason, hurry)
+	gone := u.failed(now, took, reason, hurry)
 	for _, dev := range u.devices {
 		p.d.stats[dev.name].Failures++
 	}
@@ -127,6 +128,7 @@ func (p *poller) lost(u *unit, reason string, took time.Duration, now time.Time)
 	for _, dev := range u.devices {
 		for _, g := range dev.groups {
 			g.abort()
+			g.wanted(now)
 		}
 		for _, pt := range dev.points {
 			p.addBad(pt, drivers.ReasonOffline)
@@ -155,8 +157,24 @@ func (p *poller) lineDown(now time.Time) {
 
 func (p *poller) lineUp() {
 	p.downPause, p.downUntil = 0, time.Time{}
-	if p.down {
-		p.setDown(false)
+	if !p.down {
+		return
+	}
+	p.setDown(false)
+	for _, dev := range p.d.devices {
+		if dev.state.state != stateOffline {
+			p.forgetDemanded(dev)
+		}
+	}
+}
+
+// forgetDemanded ends what an outage made of values that are read on demand:
+// nobody polls them, so nothing else would.
+func (p *poller) forgetDemanded(dev *device) {
+	for _, pt := range dev.points {
+		if pt.poll == OnDemand {
+			p.addBad(pt, drivers.ReasonNotRead)
+		}
 	}
 }
 

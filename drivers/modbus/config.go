@@ -76,9 +76,11 @@ type Device struct {
 	Label    string        `toml:"label"`
 	Bus      string        `toml:"bus"`   // REQUIRED
 	Unit     int           `toml:"unit"`  // default 1
-	Poll     conf.Duration `toml:"poll"`  // default 1s
+	Poll     Poll          `toml:"poll"`  // default 1s; "once" or "on_demand"
+	Align    bool          `toml:"align"` // polls fall on marks of the clock on the wall
 	Order    string        `toml:"order"` // ABCD|CDAB|BADC|DCBA
 	Offline  Offline       `toml:"offline"`
+	Gap      conf.Duration `toml:"gap"` // silence before its requests; that of the bus where it is longer
 	Disabled bool          `toml:"disabled"`
 
 	MaxGap           any        `toml:"max_gap"`             // "auto" (default), or a number: read holes of up to this many registers along
@@ -86,6 +88,7 @@ type Device struct {
 	NoRead           []string   `toml:"no_read"`             // "h100..h109": no request touches these
 	OneRequestPerTag bool       `toml:"one_request_per_tag"` // for devices that give one value at a time
 	Atomic           [][]string `toml:"atomic"`              // groups of tags that come from one request each
+	CoilsFromZero    bool       `toml:"coils_from_zero"`     // coils are read from address 0 on
 
 	Tags []Tag `toml:"tags"` // short form
 	Tag  []Tag `toml:"tag"`  // long form
@@ -119,7 +122,7 @@ type Tag struct {
 	Report     string         `toml:"report"`   // change|poll
 	MaxAge     conf.Duration  `toml:"max_age"`
 	StaleAfter conf.Duration  `toml:"stale_after"` // default 3 polls, at least 3s
-	Poll       conf.Duration  `toml:"poll"`
+	Poll       Poll           `toml:"poll"`
 	Write      *Write         `toml:"write"`
 }
 
@@ -163,6 +166,22 @@ func (d *Device) limits() limits {
 		}
 	}
 	return l
+}
+
+// lineFor is Line with what the devices of the bus need of it.
+func (b *Bus) lineFor(devices []Device, log *slog.Logger) wire.Config {
+	c := b.Line(log)
+	for i := range devices {
+		d := &devices[i]
+		if d.Bus != b.Name || d.Gap.Std() <= c.Gap {
+			continue
+		}
+		if c.UnitGaps == nil {
+			c.UnitGaps = map[byte]time.Duration{}
+		}
+		c.UnitGaps[d.unit()] = max(c.UnitGaps[d.unit()], d.Gap.Std())
+	}
+	return c
 }
 
 // Line is the wire's configuration. The bus must have passed Validate.

@@ -8,6 +8,7 @@
 //	point.go group.go reading.go   a tag and a device, compiled from the file; what was read of them
 //	block.go                       one request, split where a device refuses a part of it
 //	unit.go schedule.go            who may be asked when; units that are silent
+//	interval.go grid.go            how often: intervals and words; slots, marks of the clock
 //	driver.go poll.go run.go       the goroutine that owns the line; one run of a group
 //	flight.go books.go             a request under way; what it tells of line and unit
 //	job.go write.go pollonce.go    commands; writes with their read-back; a poll out of turn

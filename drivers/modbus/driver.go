@@ -27,8 +27,16 @@ type Options struct {
 	Memory Memory              // nil: what is learnt is forgotten at the end
 	Event  func(drivers.Event) // nil: nobody is told
 	Phase  float64             // 0 to 1: how far into the first second the bus begins
+	Zone   *time.Location      // whose midnight aligned polls are counted from; nil: the system's
 
 	open func(wire.Config) line // tests put their own line here
+}
+
+func (o *Options) zone() *time.Location {
+	if o.Zone == nil {
+		return time.Local
+	}
+	return o.Zone
 }
 
 const (
@@ -43,6 +51,7 @@ const (
 // wait. mu guards what Stats reads.
 type Driver struct {
 	bus     Bus
+	wire    wire.Config // the bus's, with what its devices need
 	opt     Options
 	log     *slog.Logger
 	devices []*device // enabled ones
@@ -90,7 +99,7 @@ func New(bus Bus, devices []Device, o Options) (*Driver, error) {
 		o.open = func(c wire.Config) line { return wire.New(c) }
 	}
 	d := &Driver{
-		bus: bus, opt: o, log: o.Log.With("bus", bus.Name), jobs: make(chan *job, maxJobs), reads: make(chan *job, maxJobs),
+		bus: bus, wire: bus.lineFor(devices, o.Log), opt: o, log: o.Log.With("bus", bus.Name), jobs: make(chan *job, maxJobs), reads: make(chan *job, maxJobs),
 		tariff: tariffOf(bus, devices), stats: map[string]*drivers.DeviceStats{},
 	}
 	for _, one := range devices {
@@ -149,7 +158,7 @@ func (d *Driver) Devices() []drivers.DeviceInfo {
 	for _, dev := range slices.Concat(d.devices, d.off) {
 		out = append(out, drivers.DeviceInfo{
 			Name: dev.name, Label: dev.cfg.Label, Bus: d.bus.Name, Unit: int(dev.unit),
-			Poll: dev.cfg.Poll.Or(DefaultPoll), Disabled: dev.cfg.Disabled,
+			Poll: dev.cfg.poll().String(), Disabled: dev.cfg.Disabled,
 		})
 	}
 	return out
@@ -164,7 +173,7 @@ func (d *Driver) Run(ctx context.Context, report func([]drivers.Sample)) error {
 		d.mu.Unlock()
 		return errors.New("bus runs already")
 	}
-	l := d.opt.open(d.bus.Line(d.opt.Log))
+	l := d.opt.open(d.wire)
 	p := newPoller(d, l, report)
 	d.line, d.end, d.units, d.lineDown = l, end, p.sched.units, false
 	d.meters, d.began = map[meterKey]*meter{}, time.Now()
@@ -236,7 +245,7 @@ func (d *Driver) find(device, tag string) (*device, *point, error) {
 // and buses apart from each other by their phase: who begins together stays
 // together, and would want the line, the processor and the disk together.
 func (d *Driver) startUnits(now time.Time) schedule {
-	s := schedule{units: map[byte]*unit{}, budget: newLossBudget(d.bus.Timeout.Or(DefaultTimeout), now)}
+	s := schedule{units: map[byte]*unit{}, budget: newLossBudget(d.bus.Timeout.Or(DefaultTimeout), now), offset: wallOffset(now)}
 	for i, dev := range d.devices {
 		u := s.units[dev.unit]
 		if u == nil {
@@ -251,8 +260,11 @@ func (d *Driver) startUnits(now time.Time) schedule {
 		dev.state, dev.repriced = u, 0
 		_, share := math.Modf(d.opt.Phase + float64(i)/float64(len(d.devices)))
 		for _, g := range dev.groups {
-			g.slot = now.Add(time.Duration(share * float64(min(g.poll, staggerMost))))
-			g.due, g.todo, g.flying, g.broken, g.disturbed = g.slot, nil, 0, false, false
+			if g.zone = nil; dev.cfg.Align {
+				g.zone = d.opt.zone()
+			}
+			g.start(now, share)
+			s.aligns = s.aligns || g.aligned()
 			s.groups = append(s.groups, g)
 		}
 	}

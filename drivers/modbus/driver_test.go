@@ -18,7 +18,7 @@ func dev(name string, unit int, tags ...Tag) Device {
 
 func tag(name, reg string) Tag { return Tag{Name: name, Reg: reg} }
 
-func every(d time.Duration, t Tag) Tag { t.Poll = conf.Duration(d); return t }
+func every(d time.Duration, t Tag) Tag { t.Poll = Poll(d); return t }
 
 func ptr[T any](v T) *T { return &v }
 
@@ -71,7 +71,7 @@ func TestSlowPollsOnAnOverloadedLine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newFakeLine(map[byte]*fakeUnit{1: {holding: registers(0, 200), turn: 50 * time.Millisecond}})
 		fast := dev("fast", 1, tag("a", "h0"), tag("b", "h50"), tag("c", "h100"))
-		fast.Poll = conf.Duration(100 * time.Millisecond)
+		fast.Poll = Poll(100 * time.Millisecond)
 		b := newBench(t, l, nil, fast, dev("slow", 1, every(time.Hour, tag("serial", "h150:string8")), every(24*time.Hour, tag("model", "h160"))))
 		defer b.stop()
 		b.run(30 * time.Second)
@@ -119,7 +119,7 @@ func TestDeadUnitsDoNotSlowTheHealthyOne(t *testing.T) {
 				var devices []Device
 				for i := 1; i <= 32; i++ {
 					d := dev(fmt.Sprint("m", i), i, tag("v", "h0"))
-					d.Poll = conf.Duration(c.poll)
+					d.Poll = Poll(c.poll)
 					devices = append(devices, d)
 				}
 				b := newBench(t, l, nil, devices...)

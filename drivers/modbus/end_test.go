@@ -143,7 +143,7 @@ func ptr[T any](v T) *T { return &v }
 
 func boiler(bus string) modbus.Device {
 	return modbus.Device{
-		Name: "boiler", Bus: bus, Unit: 1, Poll: conf.Duration(50 * time.Millisecond), Offline: modbus.Offline{BackoffMax: conf.Duration(time.Second)},
+		Name: "boiler", Bus: bus, Unit: 1, Poll: modbus.Poll(50 * time.Millisecond), Offline: modbus.Offline{BackoffMax: conf.Duration(time.Second)},
 		Tags: []modbus.Tag{
 			{Name: "temp", Reg: "h100:int16", Scale: ptr(0.1), Unit: "°C"},
 			{Name: "setpoint", Reg: "40102:int16", Scale: ptr(0.1), Write: &modbus.Write{Min: ptr(40.0), Max: ptr(95.0), Step: ptr(0.5)}},
@@ -223,7 +223,7 @@ func TestSerialLineWithADeadUnit(t *testing.T) {
 	var devices []modbus.Device
 	for unit := 1; unit <= 3; unit++ {
 		devices = append(devices, modbus.Device{
-			Name: fmt.Sprint("meter", unit), Bus: "rs485", Unit: unit, Poll: conf.Duration(100 * time.Millisecond),
+			Name: fmt.Sprint("meter", unit), Bus: "rs485", Unit: unit, Poll: modbus.Poll(100 * time.Millisecond),
 			Tags: []modbus.Tag{{Name: "volts", Reg: "i0:float32", Round: ptr(1)}, {Name: "id", Reg: "i2"}},
 		})
 	}
@@ -257,7 +257,7 @@ func TestSerialLineWithADeadUnit(t *testing.T) {
 // requests at a time, while it is written to.
 func TestSeveralRequestsUnderWay(t *testing.T) {
 	memory := &server.Memory{}
-	device := modbus.Device{Name: "plc", Bus: "plc", Unit: 1, Poll: conf.Duration(50 * time.Millisecond), MaxGap: 0}
+	device := modbus.Device{Name: "plc", Bus: "plc", Unit: 1, Poll: modbus.Poll(50 * time.Millisecond), MaxGap: 0}
 	for i := range 8 {
 		memory.Set(server.Holdings, 100*i, uint16(1000+i))
 		device.Tags = append(device.Tags, modbus.Tag{Name: fmt.Sprint("t", i), Reg: fmt.Sprint("h", 100*i), Write: &modbus.Write{}})

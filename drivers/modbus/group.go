@@ -8,7 +8,8 @@ import (
 // group is the tags of a device with one poll interval: they are due together.
 type group struct {
 	dev    *device
-	poll   time.Duration
+	poll   Poll
+	zone   *time.Location // of aligned slots; nil: they are counted from the start
 	points []int
 	blocks []*block
 	slack  int // registers, see limits
@@ -20,6 +21,8 @@ type group struct {
 	list  []todo    // its place in memory
 	extra int       // requests that splitting has cost in this run
 	first int       // the block that a run begins with, see begin
+
+	pause time.Duration // before Once is tried again
 
 	flying    int           // requests of the run that are under way
 	broken    bool          // the run does not come to its end
@@ -67,32 +70,14 @@ func (g *group) running() bool { return len(g.todo) > 0 || g.flying > 0 }
 // abort ends a run before its end; what is under way still lands.
 func (g *group) abort() { g.todo, g.broken = nil, true }
 
-// again makes the group due at a time apart from its grid, after an outage.
-// The slots meanwhile are not missed ones, and later ones stay where they were.
-func (g *group) again(at time.Time) {
-	if n := at.Sub(g.slot) / g.poll; n > 0 {
-		g.slot = g.slot.Add(n * g.poll)
-	}
-	g.due, g.disturbed = at, false
-}
-
-// advance moves a group to its next slot, on a fixed cadence: slots never
-// drift. It returns how many slots were missed altogether.
-func (g *group) advance(now time.Time) (missed int) {
-	n := max(1, int(now.Sub(g.slot)/g.poll))
-	g.slot = g.slot.Add(time.Duration(n) * g.poll)
-	g.due, g.disturbed = g.slot, false
-	return n - 1
-}
-
 // group sorts the points by interval and plans each group's requests.
 func (dev *device) group() {
-	byPoll := map[time.Duration]*group{}
+	byPoll := map[Poll]*group{}
 	for i, p := range dev.points {
-		g := byPoll[p.tag.Poll]
+		g := byPoll[p.poll]
 		if g == nil {
-			g = &group{dev: dev, poll: p.tag.Poll}
-			byPoll[p.tag.Poll] = g
+			g = &group{dev: dev, poll: p.poll}
+			byPoll[p.poll] = g
 			dev.groups = append(dev.groups, g)
 		}
 		g.points = append(g.points, i)
@@ -134,8 +119,7 @@ func (dev *device) items(points []int) []item {
 	var out []item
 	places, groups := map[place]int{}, map[int]int{}
 	for _, i := range points {
-		r := dev.points[i].reg
-		it := item{area: r.Area, addr: int(r.Addr), count: r.count(), points: []int{i}}
+		it := dev.points[i].item(i)
 		if g := dev.atomicGroup(i); g >= 0 {
 			if at, begun := groups[g]; begun {
 				out[at] = out[at].cover(it)

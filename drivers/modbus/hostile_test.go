@@ -9,7 +9,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"fieldgate/configs/conf"
 	"fieldgate/drivers/modbus/wire"
 )
 
@@ -90,7 +89,7 @@ func TestH33HangsUntilLeftAlone(t *testing.T) {
 		f := newFakeLine(map[byte]*fakeUnit{1: {holding: registers(0, 4)}})
 		l := &hangingLine{fakeLine: f}
 		d := dev("plc", 1, tag("v", "h1"))
-		d.Poll = conf.Duration(100 * time.Millisecond)
+		d.Poll = Poll(100 * time.Millisecond)
 		b := newBenchLine(t, l, f, nil, d)
 		defer b.stop()
 		for range 3 {

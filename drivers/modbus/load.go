@@ -19,12 +19,12 @@ type PlannedRequest struct {
 	Function    int
 	Area        Area
 	Addr        int
-	Count       int           // registers or bits
-	Poll        time.Duration //
+	Count       int // registers or bits
+	Poll        Poll
 	Tags        []string      // names, in the order of their addresses
 	Bytes       int           // both ways
 	Time        time.Duration // of line time, with an assumed turn-around
-	Load        float64       // share of the line: Time / Poll
+	Load        float64       // share of the line: Time / Poll; 0 where there is no interval
 }
 
 // First is the register the request begins with, for its three forms.
@@ -36,7 +36,7 @@ func (p PlannedRequest) First() Register {
 // left out; Validate reports them.
 func Plan(b Bus, devices []Device) []PlannedRequest {
 	var out []PlannedRequest
-	cfg := b.Line(nil)
+	cfg := b.lineFor(devices, nil)
 	t := tariffOf(b, devices)
 	var list []*device
 	for i := range devices {
@@ -69,7 +69,9 @@ func planned(b Bus, cfg wire.Config, dev *device, g *group, bl *block) PlannedRe
 	} else {
 		p.Time += assumedSerial
 	}
-	p.Load = p.Time.Seconds() / g.poll.Seconds()
+	if every := g.poll.Every(); every > 0 {
+		p.Load = p.Time.Seconds() / every.Seconds()
+	}
 	return p
 }
 

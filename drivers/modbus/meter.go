@@ -18,7 +18,8 @@ const (
 
 // meter counts what became of one request. Driver.mu guards it.
 type meter struct {
-	plan PlannedRequest
+	plan   PlannedRequest
+	counts wire.Counts // by the line
 
 	ok, timeouts, crc, misfits, lost uint64
 	exceptions                       map[byte]uint64
@@ -35,19 +36,24 @@ type meterKey struct {
 	device      string
 	area        Area
 	addr, count int
-	poll        time.Duration
+	poll        Poll
+}
+
+// counted has the line count for a run's request.
+func (p *poller) counted(f *flight) {
+	if f.t.meter == nil {
+		p.d.mu.Lock()
+		f.t.meter = p.d.meterLocked(f.g, f.t.block)
+		p.d.mu.Unlock()
+	}
+	f.req.Counts = &f.t.meter.counts
 }
 
 // measure counts the outcome of a run's request.
 func (p *poller) measure(f *flight) {
 	p.d.mu.Lock()
 	defer p.d.mu.Unlock()
-	m := f.t.meter
-	if m == nil {
-		m = p.d.meterLocked(f.g, f.t.block)
-		f.t.meter = m
-	}
-	m.count(f)
+	f.t.meter.count(f)
 }
 
 // meterLocked finds or makes the meter of a block: one that was planned before
@@ -56,7 +62,7 @@ func (d *Driver) meterLocked(g *group, b *block) *meter {
 	key := meterKey{g.dev.name, b.area, b.addr, b.count, g.poll}
 	m := d.meters[key]
 	if m == nil {
-		m = &meter{plan: planned(d.bus, d.bus.Line(nil), g.dev, g, b)}
+		m = &meter{plan: planned(d.bus, d.wire, g.dev, g, b)}
 		if len(d.meters) < maxMeters {
 			d.meters[key] = m
 		}
@@ -105,6 +111,7 @@ type Measured struct {
 	PlannedRequest
 	OK, Timeouts, CRC, Misfits, Lost uint64
 	Exceptions                       map[byte]uint64 // by code
+	Late, Retries                    uint64          // answers that came after their time; repeats
 	P50, P95, Max                    time.Duration   // of answers, from the request's first byte to their last
 	Share                            float64         // of the line, since the driver runs
 	Failure                          string          // the last one
@@ -117,12 +124,13 @@ func (d *Driver) Measured() []Measured {
 	now := time.Now()
 	var out []Measured
 	for _, m := range d.meters {
-		if now.Sub(m.at) > meterIdle*m.plan.Poll+time.Minute {
+		if every := m.plan.Poll.Every(); every > 0 && now.Sub(m.at) > meterIdle*every+time.Minute {
 			continue
 		}
 		one := Measured{
 			PlannedRequest: m.plan, OK: m.ok, Timeouts: m.timeouts, CRC: m.crc, Misfits: m.misfits, Lost: m.lost,
-			Exceptions: maps.Clone(m.exceptions), Max: m.longest, Failure: m.failure,
+			Exceptions: maps.Clone(m.exceptions), Late: m.counts.Late.Load(), Retries: m.counts.Retries.Load(),
+			Max: m.longest, Failure: m.failure,
 		}
 		if n := min(m.answers, meterRing); n > 0 {
 			sorted := slices.Clone(m.ring[:n])

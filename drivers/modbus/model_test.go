@@ -58,10 +58,10 @@ func neverAWrongValue(t *testing.T, seed uint64, width int) {
 				},
 				misfit: func(wire.Request) bool { return faults.IntN(100) < misfit },
 			}
-			d := Device{Name: fmt.Sprint("m", u), Unit: u, Poll: conf.Duration(time.Second), Offline: Offline{BackoffMax: conf.Duration(10 * time.Second)}}
+			d := Device{Name: fmt.Sprint("m", u), Unit: u, Poll: Poll(time.Second), Offline: Offline{BackoffMax: conf.Duration(10 * time.Second)}}
 			for i := range tags {
 				one := writable(tag(fmt.Sprint("t", i), fmt.Sprint("h", 7*i)))
-				one.Poll = conf.Duration([]time.Duration{200 * time.Millisecond, time.Second, 5 * time.Second}[i%3])
+				one.Poll = Poll([]time.Duration{200 * time.Millisecond, time.Second, 5 * time.Second}[i%3])
 				d.Tags = append(d.Tags, one)
 			}
 			devices = append(devices, d)

@@ -9,7 +9,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"fieldgate/configs/conf"
 	"fieldgate/drivers"
 	"fieldgate/drivers/modbus/wire"
 )
@@ -161,7 +160,7 @@ func TestReadHoldsUpAPollByOneRequest(t *testing.T) {
 		l := newFakeLine(map[byte]*fakeUnit{1: {holding: registers(0, 200), turn: turn}, 2: {holding: registers(0, 200), turn: turn}})
 		one := dev("plc", 1, tag("a", "h0"), tag("b", "h50"), tag("c", "h100")) // three requests
 		two := dev("meter", 2, tag("v", "h0"))
-		one.Poll, two.Poll = conf.Duration(400*time.Millisecond), conf.Duration(400*time.Millisecond)
+		one.Poll, two.Poll = Poll(400*time.Millisecond), Poll(400*time.Millisecond)
 		b := newBench(t, l, nil, one, two)
 		defer b.stop()
 		b.run(2 * time.Second)

@@ -5,8 +5,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"fieldgate/configs/conf"
 )
 
 func spansText(spans []span) string {
@@ -144,7 +142,7 @@ func sdm(gap int) Device {
 func TestPlanOfDevices(t *testing.T) {
 	bus := Bus{Name: "rs485-a", Port: "/dev/ttyUSB0", Baud: 9600, Mode: "8N1"}
 	d := sdm(8)
-	d.Tags[9].Poll = conf.Duration(time.Minute)
+	d.Tags[9].Poll = Poll(time.Minute)
 	got := Plan(bus, []Device{d, {Name: "other", Bus: "x", Tags: d.Tags}, {Name: "off", Bus: "rs485-a", Disabled: true, Tags: d.Tags}})
 	if len(got) != 4 {
 		t.Fatalf("%+v", got)
@@ -157,7 +155,7 @@ func TestPlanOfDevices(t *testing.T) {
 	if first.Bytes != 37 || first.Time < 60*time.Millisecond || first.Time > 70*time.Millisecond || first.Load != first.Time.Seconds() {
 		t.Errorf("%d bytes, %s, load %v", first.Bytes, first.Time, first.Load)
 	}
-	if last := got[3]; last.Poll != time.Minute || last.Load > 0.001 {
+	if last := got[3]; last.Poll != Poll(time.Minute) || last.Load > 0.001 {
 		t.Errorf("%+v", last)
 	}
 }
@@ -165,7 +163,7 @@ func TestPlanOfDevices(t *testing.T) {
 func TestLoadWarning(t *testing.T) {
 	bus := Bus{Name: "rs485-a", Port: "/dev/ttyUSB0", Baud: 9600}
 	d := sdm(0)
-	d.Poll = conf.Duration(100 * time.Millisecond)
+	d.Poll = Poll(100 * time.Millisecond)
 	two := d
 	two.Name = "meter2"
 	warning, help := LoadWarning(bus, []Device{d, two})
@@ -176,7 +174,7 @@ func TestLoadWarning(t *testing.T) {
 		t.Error(help)
 	}
 	slow := sdm(8)
-	slow.Poll = conf.Duration(10 * time.Second)
+	slow.Poll = Poll(10 * time.Second)
 	if warning, _ := LoadWarning(bus, []Device{slow}); warning != "" {
 		t.Error(warning)
 	}

@@ -10,13 +10,24 @@ import (
 // point is a tag, compiled, with what is known of it while polling.
 type point struct {
 	tag    drivers.Tag
+	poll   Poll
 	reg    Register
 	pipe   *drivers.Pipeline
 	scale  int  // index of the point that holds its power of ten; -1: none
 	hidden bool // no tag: read only as somebody's power of ten
+	first  bool // a coil of a device that wants to be read from address 0 on
 
 	strikes  int       // exceptions 1 to 3 in separate polls, since the last success
 	disabled time.Time // not asked for before this
+}
+
+// item is what must be read for the point, whose index the caller names.
+func (p *point) item(index int) item {
+	it := item{area: p.reg.Area, addr: int(p.reg.Addr), count: p.reg.count(), points: []int{index}}
+	if p.first {
+		it.addr, it.count = 0, p.reg.end()
+	}
+	return it
 }
 
 // device is one [[device]], compiled.
@@ -48,7 +59,7 @@ func compileDevice(d *Device, t *tariff, breaks map[Area][]int, bad func(tag str
 	dev := &device{name: d.Name, cfg: d, unit: d.unit(), byName: map[string]int{}, limits: d.limits()}
 	if _, auto, _ := d.gap(); auto {
 		dev.tariff = t
-		dev.limits.price = t.price(0)
+		dev.limits.price = t.priceOf(d, 0)
 	}
 	dev.limits.breaks = breaks
 	if dev.limits.breaks == nil {
@@ -93,10 +104,10 @@ func compilePoint(d *Device, t *Tag, order Order) (*point, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &point{reg: r, pipe: pipe, scale: -1}
+	p := &point{reg: r, pipe: pipe, scale: -1, poll: d.pollOf(t), first: d.CoilsFromZero && r.Area == Coil}
 	p.tag = drivers.Tag{
 		Device: d.Name, Name: t.Name, Label: t.Label, Unit: t.Unit, Kind: t.Kind,
-		Poll: t.Poll.Or(d.Poll.Or(DefaultPoll)), Address: r.String(),
+		Poll: p.poll.Every(), Address: r.String(),
 	}
 	if p.tag.Write, err = t.writeRule(); err != nil {
 		return nil, err
@@ -104,14 +115,16 @@ func compilePoint(d *Device, t *Tag, order Order) (*point, error) {
 	if p.tag.Write != nil && !r.Area.Writable() {
 		return nil, fmt.Errorf("%s cannot be written", r.Area)
 	}
-	p.tag.Publish, err = t.publishRule(p.tag.Poll)
+	p.tag.Publish, err = t.publishRule(p.poll)
 	return p, err
 }
 
-func (t *Tag) publishRule(poll time.Duration) (drivers.PublishRule, error) {
+func (t *Tag) publishRule(poll Poll) (drivers.PublishRule, error) {
 	rule := drivers.PublishRule{
-		OnPoll: t.Report == "poll", OnChange: t.Report == "change", MaxAge: t.MaxAge.Std(),
-		StaleAfter: t.StaleAfter.Or(max(stalePolls*poll, staleLeast)),
+		OnPoll: t.Report == "poll", OnChange: t.Report == "change", MaxAge: t.MaxAge.Std(), StaleAfter: t.StaleAfter.Std(),
+	}
+	if every := poll.Every(); every > 0 && rule.StaleAfter == 0 {
+		rule.StaleAfter = max(stalePolls*every, staleLeast)
 	}
 	var err error
 	rule.Deadband, rule.Percent, err = drivers.ParseDeadband(t.Deadband)
@@ -133,7 +146,7 @@ func (t *Tag) writeRule() (*drivers.WriteRule, error) {
 func (dev *device) linkScale(i int, name string, order Order) error {
 	p := dev.points[i]
 	j, isTag := dev.byName[name]
-	if isTag && j != i && dev.points[j].tag.Poll == p.tag.Poll {
+	if isTag && j != i && dev.points[j].poll == p.poll {
 		p.scale = j
 		return nil
 	}
@@ -150,12 +163,12 @@ func (dev *device) linkScale(i int, name string, order Order) error {
 		}
 	}
 	for k, h := range dev.points {
-		if h.hidden && h.reg == reg && h.tag.Poll == p.tag.Poll {
+		if h.hidden && h.reg == reg && h.poll == p.poll {
 			p.scale = k
 			return nil
 		}
 	}
 	p.scale = len(dev.points)
-	dev.points = append(dev.points, &point{reg: reg, scale: -1, hidden: true, tag: drivers.Tag{Device: dev.name, Poll: p.tag.Poll}})
+	dev.points = append(dev.points, &point{reg: reg, scale: -1, hidden: true, poll: p.poll, tag: drivers.Tag{Device: dev.name}})
 	return nil
 }

@@ -46,6 +46,7 @@ type tariff struct {
 	pause    time.Duration // the part of head before the request's first character
 	register time.Duration // 0: learnt, see slope
 	turn     time.Duration // assumed until something is measured
+	gap      time.Duration // the bus's, in head
 	slope    slope
 }
 
@@ -58,7 +59,7 @@ func newTariff(cfg wire.Config, shared bool) *tariff {
 		}
 		return &tariff{turn: assumedTCP + assumedSerial}
 	}
-	t := &tariff{turn: assumedSerial}
+	t := &tariff{turn: assumedSerial, gap: cfg.Gap}
 	baud := cfg.Baud
 	if baud == 0 && (cfg.Kind == wire.RTU || cfg.Kind == wire.ASCII) {
 		baud = port.DefaultBaud
@@ -96,6 +97,13 @@ func (t *tariff) price(turn time.Duration) price {
 		turn = t.turn
 	}
 	return price{request: t.head + turn, register: t.perRegister()}
+}
+
+// priceOf is price for a device: it may need more silence than the bus gives.
+func (t *tariff) priceOf(d *Device, turn time.Duration) price {
+	p := t.price(turn)
+	p.request += max(0, d.Gap.Std()-t.gap)
+	return p
 }
 
 // thought is the turn-around behind an exchange that took so long from the
@@ -165,8 +173,8 @@ func protectFast(devices []*device, t *tariff) {
 	var fast time.Duration
 	for _, dev := range devices {
 		for _, g := range dev.groups {
-			if fast == 0 || g.poll < fast {
-				fast = g.poll
+			if every := g.poll.Every(); every > 0 && (fast == 0 || every < fast) {
+				fast = every
 			}
 		}
 	}
@@ -175,7 +183,7 @@ func protectFast(devices []*device, t *tariff) {
 	for _, dev := range devices {
 		for _, g := range dev.groups {
 			for _, b := range g.blocks {
-				if g.poll == fast {
+				if g.poll.Every() == fast {
 					free -= time.Duration(dev.limits.withPrice(p).cost(&b.span))
 				}
 			}
@@ -187,7 +195,7 @@ func protectFast(devices []*device, t *tariff) {
 	}
 	for _, dev := range devices {
 		for _, g := range dev.groups {
-			if g.poll > fast {
+			if g.poll.Every() != fast {
 				g.slack = most
 				g.plan()
 			}

@@ -30,6 +30,7 @@ func (p *poller) step(g *group) *flight {
 		}
 		f := p.newFlight()
 		f.g, f.t, f.req = g, t, t.request(g.dev.unit)
+		p.counted(f)
 		return f
 	}
 	p.endRun(g)

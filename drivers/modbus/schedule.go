@@ -18,7 +18,9 @@ type schedule struct {
 	groups   []*group
 	units    map[byte]*unit
 	budget   lossBudget
-	lastLost bool // the last request was lost
+	lastLost bool          // the last request was lost
+	offset   time.Duration // of the clock on the wall, when aligned polls last looked at it
+	aligns   bool          // there are such
 }
 
 // healthyUnits reports whether there is anybody to protect.
@@ -45,6 +47,10 @@ func (s *schedule) suspectFlying() bool {
 func (s *schedule) next(now time.Time) (*group, time.Duration) {
 	var healthy, suspect *group
 	wait := time.Hour
+	if s.aligns {
+		s.realign(now)
+		wait = alignedLook
+	}
 	later := func(t time.Time) { wait = min(wait, t.Sub(now)) }
 	trying := s.suspectFlying()
 	for _, g := range s.groups {
@@ -83,7 +89,12 @@ func (s *schedule) next(now time.Time) (*group, time.Duration) {
 // that has too much to do it would never be served before its own interval ends.
 const patience = 10 * time.Second
 
-func (g *group) deadline() time.Time { return g.due.Add(min(g.poll, patience)) }
+func (g *group) deadline() time.Time {
+	if every := g.poll.Every(); every > 0 {
+		return g.due.Add(min(every, patience))
+	}
+	return g.due.Add(patience)
+}
 
 func earlier(a, b *group) *group {
 	if a == nil || b.deadline().Before(a.deadline()) {

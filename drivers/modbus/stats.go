@@ -11,7 +11,7 @@ import (
 
 // Stats counts what happened on the bus.
 func (d *Driver) Stats() drivers.BusStats {
-	cfg := d.bus.Line(nil)
+	cfg := &d.wire
 	out := drivers.BusStats{Bus: d.bus.Name, Kind: cfg.Kind.String(), Target: cfg.Target(), Errors: map[string]uint64{}}
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -8,7 +8,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"fieldgate/configs/conf"
 	"fieldgate/drivers"
 	"fieldgate/drivers/modbus/wire"
 )
@@ -75,7 +74,7 @@ func TestSeveralAtATime(t *testing.T) {
 			l := newFakeLine(map[byte]*fakeUnit{1: {holding: registers(0, 200), turn: 50 * time.Millisecond}})
 			line := &streamLine{fakeLine: l, width: width}
 			d := eightBlocks("plc", 1)
-			d.Poll = conf.Duration(200 * time.Millisecond)
+			d.Poll = Poll(200 * time.Millisecond)
 			b := newBenchBus(t, Bus{Name: "bus", TCP: "h", MaxInFlight: width}, line, l, nil, d)
 			defer b.stop()
 			b.run(10 * time.Second)
@@ -103,7 +102,7 @@ func TestNoReadPassesAWrite(t *testing.T) {
 		u := &fakeUnit{holding: registers(0, 200), turn: 30 * time.Millisecond}
 		l := newFakeLine(map[byte]*fakeUnit{1: u})
 		d := eightBlocks("plc", 1)
-		d.Poll = conf.Duration(50 * time.Millisecond)
+		d.Poll = Poll(50 * time.Millisecond)
 		b := newBenchBus(t, Bus{Name: "bus", TCP: "h", MaxInFlight: 8}, &streamLine{fakeLine: l, width: 8}, l, nil, d)
 		defer b.stop()
 		b.run(time.Second)
@@ -158,7 +157,7 @@ func TestCommandsGetTheLineOfABusyStream(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newFakeLine(map[byte]*fakeUnit{1: {holding: registers(0, 200), turn: 30 * time.Millisecond}})
 		d := eightBlocks("plc", 1)
-		d.Poll = conf.Duration(50 * time.Millisecond) // more than the line can do
+		d.Poll = Poll(50 * time.Millisecond) // more than the line can do
 		b := newBenchBus(t, Bus{Name: "bus", TCP: "h", MaxInFlight: 4}, &streamLine{fakeLine: l, width: 4}, l, nil, d)
 		defer b.stop()
 		b.run(time.Second)

@@ -17,6 +17,9 @@ const (
 )
 
 const (
+	// A unit that answered before is not called offline in less time, however
+	// quickly its time-outs follow each other: a short disturbance is no outage.
+	offlineLeast  = 3 * time.Second
 	backoffMin    = time.Second
 	backoffJitter = 0.1
 )
@@ -25,8 +28,8 @@ const (
 // too, is a sign of life.
 //
 //	unknown ──answer──▶ online ◀──answer── degraded, offline
-//	   │                   └──failure──▶ degraded ──`after` in a row──▶ offline
-//	   └── `after` failures, or one where the line has no time to lose ──▶ offline
+//	   │                   └──failure──▶ degraded ──`after` in a row, over 3 s──▶ offline
+//	   └── the same, or one failure where the line has no time to lose ──▶ offline
 //
 // While offline it is asked for one short value, after 1, 2, 4 … backoff_max.
 type unit struct {
@@ -37,7 +40,8 @@ type unit struct {
 
 	state    string
 	everOK   bool
-	failures int // in a row
+	failures int       // in a row
+	silent   time.Time // since when: the first of them was sent
 	backoff  time.Duration
 	nextTry  time.Time
 	since    time.Time
@@ -63,8 +67,12 @@ func (u *unit) answered(now time.Time) (back bool) {
 	return back
 }
 
-// failed notes a lost request; gone says that the unit has just gone offline.
-func (u *unit) failed(now time.Time, reason string, hurry bool) (gone bool) {
+// failed notes a request that was lost in so much time; gone says that the unit
+// has just gone offline.
+func (u *unit) failed(now time.Time, took time.Duration, reason string, hurry bool) (gone bool) {
+	if u.failures == 0 {
+		u.silent = now.Add(-took)
+	}
 	u.failures++
 	u.reason = reason
 	if u.state == stateOffline {
@@ -72,7 +80,7 @@ func (u *unit) failed(now time.Time, reason string, hurry bool) (gone bool) {
 		u.nextTry = now.Add(spread(u.backoff))
 		return false
 	}
-	if u.failures < u.after && (u.everOK || !hurry) {
+	if (u.failures < u.after || now.Sub(u.silent) < offlineLeast) && (u.everOK || !hurry) {
 		if u.everOK {
 			u.enter(stateDegraded, now)
 		}

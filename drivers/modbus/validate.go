@@ -61,7 +61,7 @@ func (b Bus) Validate(bad conf.Bad) {
 		value conf.Duration
 		max   time.Duration
 	}{
-		{"timeout", b.Timeout, time.Minute}, {"gap", b.Gap, 10 * time.Second}, {"frame_gap", b.FrameGap, time.Second},
+		{"timeout", b.Timeout, time.Minute}, {"gap", b.Gap, maxGapTime}, {"frame_gap", b.FrameGap, time.Second},
 		{"unit_switch_pause", b.UnitSwitchPause, 10 * time.Second}, {"late_guard", b.LateGuard, 5 * time.Second}, {"connect_delay", b.ConnectDelay, time.Minute},
 	} {
 		if d.value.Std() > d.max {
@@ -72,6 +72,9 @@ func (b Bus) Validate(bad conf.Bad) {
 		say("timeout", "E0335", "", "a unit needs some time to answer: try 300ms", "timeout %s is too short", b.Timeout)
 	}
 }
+
+// maxGapTime is the longest silence between requests.
+const maxGapTime = 10 * time.Second
 
 type sayFunc func(key, code, part, help, format string, args ...any)
 
@@ -205,6 +208,9 @@ func (d Device) Validate(bad conf.Bad) {
 	if b := d.Offline.BackoffMax.Std(); b > time.Hour || b > 0 && b < time.Second {
 		say("offline.backoff_max", "E0342", "", "", "offline.backoff_max is 1s to 1h, not %s", d.Offline.BackoffMax)
 	}
+	if g := d.Gap.Std(); g > maxGapTime {
+		say("gap", "E0335", "", "", "gap = %s is longer than %s", d.Gap, conf.Duration(maxGapTime))
+	}
 	tags, keys := d.all()
 	if len(tags) == 0 {
 		say("", "W0343", "", `add tags = [ { name = "…", reg = "h100:int16" } ]`, "device %q has no tags", d.Name)
@@ -232,9 +238,9 @@ func (d Device) Validate(bad conf.Bad) {
 	}
 }
 
-func checkPoll(say sayFunc, key string, poll conf.Duration) {
-	if p := poll.Std(); p != 0 && (p < MinPoll || p > MaxPoll) {
-		say(key, "E0344", poll.String(), "", "poll is 50ms to 24h, not %s", poll)
+func checkPoll(say sayFunc, key string, poll Poll) {
+	if p := poll.Every(); p != 0 && (p < MinPoll || p > MaxPoll) {
+		say(key, "E0344", poll.String(), "", `poll is 50ms to 24h, "once" or "on_demand", not %s`, poll)
 	}
 }
 

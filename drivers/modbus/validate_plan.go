@@ -62,7 +62,30 @@ func (d *Device) validatePlan(say sayFunc, order Order) {
 			}
 		}
 	}
+	d.validateCoils(say, order)
 	d.validateAtomic(say, order, holes)
+}
+
+// validateCoils checks that coils which are read from address 0 on fit into one
+// request, and that none between is forbidden.
+func (d *Device) validateCoils(say sayFunc, order Order) {
+	if !d.CoilsFromZero {
+		return
+	}
+	l := d.limits()
+	tags, keys := d.all()
+	for i, t := range tags {
+		r, err := ParseReg(t.Reg, order)
+		if err != nil || r.Area != Coil {
+			continue
+		}
+		if size := l.size(Coil); r.end() > size {
+			say(keys[i]+".reg", "E0208", t.Reg, "", "with coils_from_zero one request reads c0 to %s: %d coils, the device gives %d at a time", r.Wire(), r.end(), size)
+		}
+		if l.forbidden(Coil, 0, r.end()) {
+			say(keys[i]+".reg", "E0347", t.Reg, "", "with coils_from_zero one request reads c0 to %s, and no_read lies between", r.Wire())
+		}
+	}
 }
 
 // validateAtomic refuses a group of tags that cannot come from one request.
@@ -125,7 +148,7 @@ func (d *Device) atomicProblem(members []*Tag, order Order, holes []stretch) (pr
 		if one.area != span.area {
 			return fmt.Sprintf("%s is a %s, %s a %s", members[0].Name, span.area, t.Name, one.area), ""
 		}
-		if t.Poll.Or(d.Poll.Or(DefaultPoll)) != members[0].Poll.Or(d.Poll.Or(DefaultPoll)) {
+		if d.pollOf(t) != d.pollOf(members[0]) {
 			return fmt.Sprintf("%s and %s have different polls", members[0].Name, t.Name), "give them the same poll"
 		}
 		span = span.cover(one)

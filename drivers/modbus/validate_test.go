@@ -80,7 +80,7 @@ func TestDeviceValidate(t *testing.T) {
 		{"no bus", base(func(d *Device) { d.Bus = "" }), "bus E0304"},
 		{"unit", base(func(d *Device) { d.Unit = 256 }), "unit E0340"},
 		{"reserved unit", base(func(d *Device) { d.Unit = 250 }), "unit W0340"},
-		{"poll", base(func(d *Device) { d.Poll = conf.Duration(time.Millisecond) }), "poll E0344"},
+		{"poll", base(func(d *Device) { d.Poll = Poll(time.Millisecond) }), "poll E0344"},
 		{"order", base(func(d *Device) { d.Order = "ABDC" }), "order E0205"},
 		{"max_gap", base(func(d *Device) { d.MaxGap = -1 }), "max_gap E0341"},
 		{"max_gap auto", base(func(d *Device) { d.MaxGap = "auto" }), ""},
@@ -98,7 +98,7 @@ func TestDeviceValidate(t *testing.T) {
 		{"atomic twice", base(func(d *Device) { d.Atomic = [][]string{{"a", "sf"}, {"sf", "a"}} }), "atomic[1][0] E0348,atomic[1][1] E0348"},
 		{"atomic and single", base(func(d *Device) { d.Atomic, d.OneRequestPerTag = [][]string{{"a", "sf"}}, true }), "atomic[0] E0348"},
 		{"atomic of two areas", base(func(d *Device) { d.Atomic = [][]string{{"a", "sf"}}; d.Tags[1].Reg = "i2" }), "atomic[0] E0348"},
-		{"atomic of two polls", base(func(d *Device) { d.Atomic = [][]string{{"a", "sf"}}; d.Tags[1].Poll = conf.Duration(time.Minute) }), "atomic[0] E0348"},
+		{"atomic of two polls", base(func(d *Device) { d.Atomic = [][]string{{"a", "sf"}}; d.Tags[1].Poll = Poll(time.Minute) }), "atomic[0] E0348"},
 		{"atomic too far apart", base(func(d *Device) { d.Atomic = [][]string{{"a", "sf"}}; d.Tags[1].Reg = "h126" }), "atomic[0] E0348"},
 		{"atomic just fits", base(func(d *Device) { d.Atomic = [][]string{{"a", "sf"}}; d.Tags[1].Reg = "h125" }), ""},
 		{"atomic beyond max_registers", base(func(d *Device) { d.Atomic, d.MaxRegisters = [][]string{{"a", "sf"}}, 4; d.Tags[1].Reg = "h5" }), "atomic[0] E0348"},
@@ -152,7 +152,7 @@ func TestProblemsNameThePartAndTheRemedy(t *testing.T) {
 func TestCheck(t *testing.T) {
 	buses := []Bus{{Name: "a", Port: "/dev/x"}, {Name: "a", TCP: "h"}, {Name: "b", Port: "/dev/x"}, {Name: "c", TCP: "h"}, {Name: "d", TCP: "h:502"}}
 	slow := sdm(8)
-	slow.Bus, slow.Name, slow.Unit, slow.Poll = "a", "hot", 9, conf.Duration(50*time.Millisecond)
+	slow.Bus, slow.Name, slow.Unit, slow.Poll = "a", "hot", 9, Poll(50*time.Millisecond)
 	devices := []Device{
 		{Name: "x", Bus: "a"}, {Name: "x", Bus: "a", Unit: 2}, {Name: "y", Bus: "aa", Unit: 1}, {Name: "z", Bus: "a", Unit: 1}, slow,
 	}

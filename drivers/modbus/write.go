@@ -99,7 +99,7 @@ func (p *poller) verify(ctx context.Context, dev *device, pt *point, written dri
 				return result, err
 			}
 		}
-		reply, err := p.ask(ctx, dev.state, pt.span().request(dev.unit))
+		reply, err := p.ask(ctx, dev.state, pt.asked().request(dev.unit))
 		if err != nil {
 			result.Took = time.Since(started)
 			if writeErr != nil {
@@ -107,7 +107,7 @@ func (p *poller) verify(ctx context.Context, dev *device, pt *point, written dri
 			}
 			return result, drivers.Refuse(drivers.CodeReadBack, "written, but the read-back failed: %v", err)
 		}
-		shown = extract(pt.reg, pt.span(), reply.Data)
+		shown = extract(pt.reg, pt.asked(), reply.Data)
 		if same := sameValue(pt, shown, written); same || try == verifyTries-1 {
 			p.reportShown(dev, pt, shown, shift, reply.At)
 			break
@@ -173,6 +173,12 @@ func (p *poller) currentShift(ctx context.Context, dev *device, pt *point) (int,
 // span is the point alone.
 func (pt *point) span() *span {
 	return &span{area: pt.reg.Area, addr: int(pt.reg.Addr), count: pt.reg.count()}
+}
+
+// asked is what is read for the point alone.
+func (pt *point) asked() *span {
+	it := pt.item(0)
+	return &span{area: it.area, addr: it.addr, count: it.count}
 }
 
 // asker sends one request.

@@ -9,7 +9,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"fieldgate/configs/conf"
 	"fieldgate/drivers"
 	"fieldgate/drivers/modbus/wire"
 )
@@ -285,7 +284,7 @@ func TestReadNow(t *testing.T) {
 		u := &fakeUnit{holding: registers(0, 50)}
 		l := newFakeLine(map[byte]*fakeUnit{1: u})
 		d := dev("plc", 1, tag("a", "h1"), tag("b", "h40"), Tag{Name: "w", Reg: "h5:int16", ScaleTag: "h6"}, tag("gone", "h99"))
-		d.Poll = conf.Duration(time.Hour)
+		d.Poll = Poll(time.Hour)
 		b := newBench(t, l, nil, d)
 		defer b.stop()
 		b.run(time.Second)

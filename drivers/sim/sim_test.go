@@ -170,7 +170,7 @@ func TestPLCWithTheRealDriver(t *testing.T) {
 	}
 	serve(t, plc)
 	d := modbusDriver(t, plc.TOML(), func(f *file) {
-		f.Device[0].Poll = conf.Duration(100 * time.Millisecond)
+		f.Device[0].Poll = modbus.Poll(100 * time.Millisecond)
 		f.Bus[0].Timeout = conf.Duration(20 * time.Second) // a repeated read would leave a hole in "answers"
 	})
 	c := &collector{}
@@ -215,7 +215,7 @@ func TestMeterWithTheRealDriver(t *testing.T) {
 		t.Fatalf("path %s", m.Path())
 	}
 	d := modbusDriver(t, m.TOML(), func(f *file) {
-		f.Device[0].Poll = conf.Duration(100 * time.Millisecond)
+		f.Device[0].Poll = modbus.Poll(100 * time.Millisecond)
 		f.Bus[0].Timeout = conf.Duration(20 * time.Second)
 	})
 	c := &collector{}
@@ -245,7 +245,7 @@ func TestFaultsNeverGiveAWrongValue(t *testing.T) {
 	serve(t, m)
 	d := modbusDriver(t, m.TOML(), func(f *file) {
 		f.Bus[0].Timeout = conf.Duration(500 * time.Millisecond)
-		f.Device[0].Poll = conf.Duration(50 * time.Millisecond)
+		f.Device[0].Poll = modbus.Poll(50 * time.Millisecond)
 		f.Device[0].Offline.After = 100 // stay at it
 	})
 	c := &collector{}

@@ -117,16 +117,17 @@ type Config struct {
 	// Timeout is how long a unit may think: from the end of the request to the
 	// answer, without the time both need on the wire. Default 1 s.
 	Timeout         time.Duration
-	ConnectTimeout  time.Duration // default 5 s
-	FrameGap        time.Duration // silence before a request; default 3.5 characters, 1.75 ms above 19200 Bd
-	Gap             time.Duration // more of it, for slow units
-	UnitSwitchPause time.Duration // more of it, where the unit is another than last time
-	LateGuard       time.Duration // silence that ends the quarantine after a failure; default min(Timeout, 250 ms)
-	ConnectDelay    time.Duration // pause after connecting, for devices that need it
-	IdleClose       time.Duration // TCP: close after so long without a request; default 60 s, negative: never
-	BusyPause       time.Duration // before the repeat that follows exception 5 or 6; default 200 ms
-	ReconnectMin    time.Duration // default 0.5 s, doubled at each failure
-	ReconnectMax    time.Duration // default 30 s, 2 s for a serial port
+	ConnectTimeout  time.Duration          // default 5 s
+	FrameGap        time.Duration          // silence before a request; default 3.5 characters, 1.75 ms above 19200 Bd
+	Gap             time.Duration          // more of it, for slow units
+	UnitGaps        map[byte]time.Duration // Gap of units that need a longer one
+	UnitSwitchPause time.Duration          // more of it, where the unit is another than last time
+	LateGuard       time.Duration          // silence that ends the quarantine after a failure; default min(Timeout, 250 ms)
+	ConnectDelay    time.Duration          // pause after connecting, for devices that need it
+	IdleClose       time.Duration          // TCP: close after so long without a request; default 60 s, negative: never
+	BusyPause       time.Duration          // before the repeat that follows exception 5 or 6; default 200 ms
+	ReconnectMin    time.Duration          // default 0.5 s, doubled at each failure
+	ReconnectMax    time.Duration          // default 30 s, 2 s for a serial port
 
 	// MaxInFlight is how many requests Stream keeps under way on a Modbus TCP
 	// connection, 1 to 8; default 1.
@@ -174,6 +175,9 @@ func (c Config) withDefaults() Config {
 	}
 	return c
 }
+
+// gap is the silence that a unit needs before a request, on top of FrameGap.
+func (c *Config) gap(unit byte) time.Duration { return max(c.Gap, c.UnitGaps[unit]) }
 
 // silence is t3.5 (Modbus serial line V1.02 §2.5.1.1).
 func (c Config) silence() time.Duration {

@@ -26,5 +26,5 @@ func FrameCost(cfg Config, req Request) (bytes int, onWire time.Duration) {
 		bytes = (&rtuFramer{}).size(len(pdu.Data)) + (&rtuFramer{}).size(answer)
 	}
 	// One gap before the request; the unit keeps another before it answers.
-	return bytes, cfg.onWire(bytes) + 2*cfg.FrameGap + cfg.Gap
+	return bytes, cfg.onWire(bytes) + 2*cfg.FrameGap + cfg.gap(req.Unit)
 }

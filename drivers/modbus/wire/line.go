@@ -122,7 +122,7 @@ func (l *Line) carryOn(ctx context.Context, req Request, p progress, err error) 
 		if !again {
 			return reply, l.named(err)
 		}
-		l.stats.retried(req.Unit)
+		l.stats.retried(req)
 		if err := sleep(ctx, pause); err != nil {
 			return Reply{}, err
 		}

@@ -11,7 +11,8 @@ type shape struct {
 
 type owed struct {
 	shape
-	at time.Time
+	at     time.Time
+	counts *Counts
 }
 
 // maxOwed bounds the list per unit; the oldest are forgotten.
@@ -23,7 +24,7 @@ type pending map[byte][]owed
 func (r Request) shape() shape { return shape{r.Function, r.replySize()} }
 
 func (p pending) add(r Request) {
-	list := append(p[r.Unit], owed{r.shape(), time.Now()})
+	list := append(p[r.Unit], owed{r.shape(), time.Now(), r.Counts})
 	if len(list) > maxOwed {
 		list = list[1:]
 	}
@@ -46,6 +47,7 @@ func (p pending) answered(f frame) (age time.Duration, known bool) {
 	list := p[f.unit]
 	for i, o := range list {
 		if o.function == f.function&0x7F && (f.isException() || o.size == len(f.data) || o.size < 0) {
+			o.counts.late()
 			p.cut(f.unit, i+1)
 			return time.Since(o.at), true
 		}

@@ -3,6 +3,7 @@ package wire
 import (
 	"encoding/binary"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/goburrow/modbus"
@@ -43,6 +44,20 @@ type Request struct {
 	Timeout    time.Duration // 0: the line's
 	NoRetry    bool          // for probes: one try, whatever Config.Retries says
 	Idempotent bool          // a write that may be repeated when its fate is unknown
+	Counts     *Counts       // nil: nobody wants to know
+}
+
+// Counts is what the line counts for who asks the same again and again, beyond
+// what its replies and errors tell.
+type Counts struct {
+	Late    atomic.Uint64 // answers that came after their time
+	Retries atomic.Uint64
+}
+
+func (c *Counts) late() {
+	if c != nil {
+		c.Late.Add(1)
+	}
 }
 
 // Reply is the answer to a Request.

@@ -26,7 +26,7 @@ func (l *Line) settle(ctx context.Context, unit byte) error {
 
 // gap is the silence that a request to a unit needs in front of it.
 func (l *Line) gap(unit byte) time.Duration {
-	gap := l.cfg.FrameGap + l.cfg.Gap
+	gap := l.cfg.FrameGap + l.cfg.gap(unit)
 	if unit != l.unit {
 		gap += l.switchPause()
 	}

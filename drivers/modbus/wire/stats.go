@@ -166,11 +166,14 @@ func (c *counters) sent(n int)     { c.add(&c.s.BytesOut, n) }
 func (c *counters) received(n int) { c.add(&c.s.BytesIn, n) }
 func (c *counters) checked()       { c.add(&c.s.Checks, 1) }
 
-func (c *counters) retried(unit byte) {
+func (c *counters) retried(req Request) {
+	if req.Counts != nil {
+		req.Counts.Retries.Add(1)
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.s.Retries++
-	c.unit(unit).Retries++
+	c.unit(req.Unit).Retries++
 }
 
 // late counts an answer that nobody waits for; known tells how old its request is.

@@ -54,7 +54,7 @@ func (s *stream) runsInto(body []byte) bool {
 		return bytes.Contains(body, []byte{byte(number >> 8), byte(number), 0, 0, 0})
 	}
 	return slices.ContainsFunc(s.out, func(f flight) bool { return begins(f.number) }) ||
-		slices.ContainsFunc(s.line.inFlight.owed, begins) || slices.ContainsFunc(s.line.inFlight.settled, begins)
+		slices.ContainsFunc(s.line.inFlight.owed, func(g given) bool { return begins(g.number) }) || slices.ContainsFunc(s.line.inFlight.settled, begins)
 }
 
 // hold counts an answer and keeps it until it is confirmed.
@@ -113,7 +113,7 @@ func (s *stream) expire() error {
 			continue
 		}
 		s.takeOut(i)
-		l.inFlight.owe(f.number)
+		l.inFlight.owe(f.number, f.req)
 		if f.company && f.passed {
 			l.strike("it loses requests")
 		}
@@ -138,7 +138,7 @@ func (s *stream) failAll(err error) {
 	s.held = nil
 	for len(s.out) > 0 {
 		f := s.takeOut(0)
-		l.inFlight.owe(f.number)
+		l.inFlight.owe(f.number, f.req)
 		l.out = outcome{tx: f.tx, rx: l.out.rx[:0], start: s.since(f), end: time.Now(), fresh: f.req.Unit != l.unit}
 		s.over(f, err)
 	}

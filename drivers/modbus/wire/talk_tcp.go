@@ -74,7 +74,7 @@ func (l *Line) listenTCP(ctx context.Context, until time.Time) (int, error) {
 		if size == 0 {
 			return n, nil
 		}
-		l.stats.late(f.unit, 0, false)
+		l.lateTCP(f.unit, f.transaction)
 		l.drop(size)
 	}
 }
@@ -92,7 +92,7 @@ func (l *Line) drop(n int) { l.rx = append(l.rx[:0], l.rx[n:]...) }
 func (l *Line) receiveTCP(ctx context.Context, req Request, number uint16, o *outcome) error {
 	err := l.waitTCP(ctx, req, number, o)
 	if err != nil {
-		l.inFlight.owe(number)
+		l.inFlight.owe(number, req)
 	}
 	l.active = o.end
 	return err
@@ -130,7 +130,7 @@ func (l *Line) lookTCP(req Request, number uint16, o *outcome) (done bool, err e
 		case size == 0:
 			return false, nil
 		case f.transaction != number && !l.cfg.IgnoreTID:
-			l.stats.late(f.unit, 0, false) // an older answer; ours may follow
+			l.lateTCP(f.unit, f.transaction) // an older answer; ours may follow
 			l.drop(size)
 			continue
 		}

@@ -7,6 +7,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -211,6 +212,83 @@ func TestPauses(t *testing.T) {
 			t.Errorf("pause %d is %v, want %v", n, pause, least)
 		}
 	}
+}
+
+// TestUnitGaps: one unit needs a longer pause than the line has; the others do
+// not wait for it.
+func TestUnitGaps(t *testing.T) {
+	t.Parallel()
+	each(t, kinds, func(t *testing.T, kind wire.Kind) {
+		l := serve(t, kind, &server.Server{Any: meter()}, func(c *wire.Config) {
+			c.Gap, c.UnitGaps = 5*time.Millisecond, map[byte]time.Duration{2: 60 * time.Millisecond}
+		})
+		quick := time.Hour
+		for n := range uint16(12) {
+			req := read(n, 1)
+			req.Unit = byte(1 + n%2)
+			if _, err := do(t, l, req); err != nil {
+				t.Fatal(err)
+			}
+			x := l.Exchanges(-1)
+			if n == 0 {
+				continue
+			}
+			pause := x[n].At.Add(-x[n].Took).Sub(x[n-1].At)
+			if req.Unit == 2 && pause < 59*time.Millisecond || pause < 4*time.Millisecond {
+				t.Errorf("unit %d was asked after %v", req.Unit, pause)
+			}
+			if req.Unit == 1 {
+				quick = min(quick, pause)
+			}
+		}
+		if quick >= 60*time.Millisecond {
+			t.Errorf("unit 1 had to wait %v at least", quick)
+		}
+	})
+}
+
+// TestCountsOfARequest: what comes late belongs to the request that it answers,
+// and repeats to the one that is repeated. (Over UDP late answers arrive at a
+// port that nobody reads any more.)
+func TestCountsOfARequest(t *testing.T) {
+	t.Parallel()
+	each(t, []wire.Kind{wire.RTU, wire.ASCII, wire.TCP, wire.RTUOverTCP}, func(t *testing.T, kind wire.Kind) {
+		s := oneMeter()
+		var lateOnes atomic.Bool
+		s.Fault = func(c server.Call) server.Fault {
+			if lateOnes.Load() {
+				return server.Fault{Delay: 150 * time.Millisecond}
+			}
+			return server.Fault{}
+		}
+		l := serve(t, kind, s, func(c *wire.Config) { c.Retries = 2 })
+		var slow, good wire.Counts
+		mustRead(t, l, 5, 1)
+		lateOnes.Store(true)
+		req := short(read(10, 2))
+		req.Counts = &slow
+		if _, err := do(t, l, req); !errors.Is(err, wire.ErrTimeout) {
+			t.Fatalf("got %v", err)
+		}
+		lateOnes.Store(false)
+		waitFor(t, "the late answers", func() bool {
+			ok := read(20, 3)
+			ok.Counts = &good
+			if _, err := do(t, l, ok); err != nil {
+				t.Fatal(err)
+			}
+			return slow.Late.Load() > 0
+		})
+		if n := slow.Retries.Load(); n != 2 {
+			t.Errorf("%d repeats, want 2", n)
+		}
+		if good.Late.Load() != 0 || good.Retries.Load() != 0 {
+			t.Errorf("the other request has %d late answers and %d repeats", good.Late.Load(), good.Retries.Load())
+		}
+		if st := l.Stats(); st.Late < slow.Late.Load() || st.Retries != 2 {
+			t.Errorf("%+v", st)
+		}
+	})
 }
 
 func TestClient(t *testing.T) {

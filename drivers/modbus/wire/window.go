@@ -14,14 +14,20 @@ type window struct {
 	strikes  int
 	good     int // answers since the last strike
 	settled  []uint16
-	owed     []uint16
+	owed     []given
 	settledN int
+}
+
+// given is a request that was given up: its answer may come late.
+type given struct {
+	number uint16
+	counts *Counts
 }
 
 // pipelines reports whether several requests may be under way.
 func (l *Line) pipelines() bool {
 	c := l.cfg
-	if c.Kind != TCP || c.MaxInFlight < 2 || c.IgnoreTID || c.FrameGap+c.Gap+c.UnitSwitchPause > 0 {
+	if c.Kind != TCP || c.MaxInFlight < 2 || c.IgnoreTID || c.FrameGap+c.Gap+c.UnitSwitchPause > 0 || len(c.UnitGaps) > 0 {
 		return false
 	}
 	return l.stats.narrowed() == ""
@@ -40,24 +46,37 @@ func (w *window) answered(number uint16) {
 	w.settledN++
 }
 
-// owe remembers a request that was given up: its answer may come late.
-func (w *window) owe(number uint16) {
+// owe remembers a request that was given up.
+func (w *window) owe(number uint16, req Request) {
 	if len(w.owed) == remembered {
 		w.owed = w.owed[1:]
 	}
-	w.owed = append(w.owed, number)
+	w.owed = append(w.owed, given{number, req.Counts})
 }
 
 // knows reports the number of an earlier request.
 func (w *window) knows(number uint16) bool {
-	return slices.Contains(w.owed, number) || slices.Contains(w.settled, number)
+	return w.owedAt(number) >= 0 || slices.Contains(w.settled, number)
+}
+
+func (w *window) owedAt(number uint16) int {
+	return slices.IndexFunc(w.owed, func(g given) bool { return g.number == number })
+}
+
+// lateTCP counts an answer that nobody waits for, with its request where that
+// is known.
+func (l *Line) lateTCP(unit byte, number uint16) {
+	l.stats.late(unit, 0, false)
+	if i := l.inFlight.owedAt(number); i >= 0 {
+		l.inFlight.owed[i].counts.late()
+	}
 }
 
 // strange counts an answer that nobody waits for, and asks what it means.
 func (l *Line) strange(unit byte, number uint16) {
-	l.stats.late(unit, 0, false)
+	l.lateTCP(unit, number)
 	w := &l.inFlight
-	switch i := slices.Index(w.owed, number); {
+	switch i := w.owedAt(number); {
 	case i >= 0:
 		w.owed = slices.Delete(w.owed, i, i+1)
 	case slices.Contains(w.settled, number):
