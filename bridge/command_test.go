@@ -139,7 +139,7 @@ func TestEchoes(t *testing.T) {
 }
 
 func TestCameRound(t *testing.T) {
-	for user, want := range map[string]bool{"gw-origin=gw": true, "gw-origin=other": false, "gw-hops=3": true, "gw-hops=2": false, "gw-hops=-9": false, "x=gw": false} {
+	for user, want := range map[string]bool{"gw-origin=gw": true, "gw-origin=other": false, "gw-hops=3": true, "gw-hops=2": false, "gw-hops=-9": false, "gw=gw/3/17": true, "gw=other/3/17": false, "gw=gw": false, "x=gw": false} {
 		name, value, _ := strings.Cut(user, "=")
 		m := &mqtt.Message{Props: &mqtt.Properties{User: []mqtt.UserProperty{{Name: name, Value: value}}}}
 		if got := cameRound(m, "gw"); got != want {

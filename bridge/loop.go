@@ -92,7 +92,7 @@ func cameRound(m *mqtt.Message, gateway string) bool {
 	if m.Props == nil {
 		return false
 	}
-	return userProperty(m.Props.User, propOrigin) == gateway || hopsOf(m.Props.User) >= maxHops
+	return originOf(m.Props.User) == gateway || hopsOf(m.Props.User) >= maxHops
 }
 
 // total is how many echoes were dropped.

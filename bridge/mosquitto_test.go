@@ -167,7 +167,7 @@ func TestBatchesArrive(t *testing.T) {
 	r.drained()
 	until(t, "ten batches arrived", func() bool { return len(c.messages()) == 10 })
 	for _, msg := range c.messages() {
-		if msg.Topic != "batch/gw" || userProperty(msg.Props.User, propEncoding) != "zstd" || msg.Props.ContentType != "application/json" {
+		if msg.Topic != "batch/gw" || msg.Props.ContentType != "application/json+zstd" {
 			t.Errorf("%s, %+v", msg.Topic, msg.Props)
 		}
 	}

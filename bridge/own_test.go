@@ -171,7 +171,7 @@ func TestManyGateways(t *testing.T) {
 		mu.Lock()
 		defer mu.Unlock()
 		for _, m := range msgs {
-			got[userProperty(m.Props.User, propID)+"/"+userProperty(m.Props.User, propSeq)]++
+			got[userProperty(m.Props.User, propMark)]++
 		}
 		return nil
 	}); err != nil {

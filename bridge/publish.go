@@ -12,7 +12,7 @@ import (
 // publish sends a parcel within the upstream's limits. An error means that the
 // connection is of no use any more.
 func (s *sender) publish(ctx context.Context, p *parcel, now time.Time) error {
-	msg, err := p.route.message(p.topic, p.entries)
+	msg, err := p.route.message(p.topic, p.entries, s.lim.v5)
 	if err != nil {
 		s.aside(p, "encode: "+err.Error())
 		return nil

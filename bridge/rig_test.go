@@ -261,7 +261,7 @@ func account(t testing.TB, got []mqtt.Message, n int) (repeats int) {
 		if m.Props == nil {
 			t.Fatalf("no properties on %s", m.Topic)
 		}
-		id := userProperty(m.Props.User, propID) + "/" + userProperty(m.Props.User, propEpoch) + "/" + userProperty(m.Props.User, propSeq)
+		id := userProperty(m.Props.User, propMark)
 		if old, ok := seen[id]; ok {
 			if old != string(m.Payload) {
 				t.Errorf("%s is both %q and %q", id, old, m.Payload)

@@ -235,8 +235,8 @@ func TestBatches(t *testing.T) {
 				}
 				next++
 			}
-			if seq := userProperty(m.Props.User, propSeq); !strings.Contains(seq, "-") {
-				t.Errorf("gw-seq %q", seq)
+			if mark := userProperty(m.Props.User, propMark); !strings.Contains(mark, "-") {
+				t.Errorf("mark %q", mark)
 			}
 		}
 	})

@@ -16,7 +16,7 @@ of its own with a configuration in a temporary directory; a running gateway is n
 explains the figures.`,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(a.benchBrokerCommand(), a.benchBridgeCommand(), a.benchQueueCommand(), a.benchBusCommand(), a.benchDevicesCommand(), a.benchGatewayCommand(), a.benchMasterCommand())
+	c.AddCommand(a.benchBrokerCommand(), a.benchBridgeCommand(), a.benchQueueCommand(), a.benchBusCommand(), a.benchDevicesCommand(), a.benchGatewayCommand(), a.benchWireCommand(), a.benchMasterCommand())
 	return c
 }
 

@@ -34,6 +34,7 @@ var mayImport = map[string][]string{
 	"drivers/serial":        {"drivers", "drivers/port"},
 	"drivers/sim":           {"drivers", "drivers/port/pty", "drivers/modbus/server"},
 	"bridge/clusters":       {}, // tests only
+	"bridge/netlab":         {},
 	"bridge":                {"mqtt", "mqtt/client", "mqtt/encode", "buffer"},
 	"configs":               {"configs/tree", "mqtt", "buffer", "bridge", "drivers", "drivers/modbus", "drivers/serial", "mqtt/broker", "web"},
 	"configs/tree":          {},

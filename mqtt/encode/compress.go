@@ -2,15 +2,15 @@ package encode
 
 import (
 	"bytes"
-	"compress/gzip"
 	"fmt"
 	"sync"
 
+	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 )
 
-// The compressions, with the names of the file and of the user property
-// content-encoding.
+// The compressions, with the names of the file and of the suffix of the content
+// type.
 const (
 	None = "none"
 	Gzip = "gzip"
@@ -24,7 +24,7 @@ var zstdEncoder = sync.OnceValues(func() (*zstd.Encoder, error) {
 })
 
 var gzipWriters = sync.Pool{New: func() any {
-	w, err := gzip.NewWriterLevel(nil, gzip.DefaultCompression)
+	w, err := gzip.NewWriterLevel(nil, gzip.BestCompression)
 	if err != nil {
 		panic(err) // the level is a constant
 	}

@@ -19,7 +19,7 @@ func spans(items []Item) []span {
 	return out
 }
 
-// Seqs is the text of the user property gw-seq: "17" or "17-59,61".
+// Seqs is the text of the user property gw: "17" or "17-59,61".
 func Seqs(items []Item) string {
 	var b []byte
 	for i, s := range spans(items) {

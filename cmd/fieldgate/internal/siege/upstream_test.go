@@ -3,7 +3,6 @@ package siege
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"strconv"
 	"strings"
 	"sync"
@@ -90,19 +89,14 @@ func (u *upstream) take(_ context.Context, msgs []mqtt.Message) error {
 		m := &msgs[i]
 		r := receipt{topic: m.Topic, text: string(m.Payload), at: time.Now()}
 		if m.Props != nil {
-			var gateway string
 			for _, p := range m.Props.User {
-				switch p.Name {
-				case "gw-id":
-					gateway = p.Value
-				case "gw-epoch":
-					r.epoch, _ = strconv.Atoi(p.Value) // 0 is noticed below
-				case "gw-seq":
-					r.seq, _ = strconv.Atoi(p.Value)
+				if parts := strings.Split(p.Value, "/"); p.Name == "gw" && len(parts) == 3 {
+					r.epoch, _ = strconv.Atoi(parts[1]) // 0 is noticed below
+					r.seq, _ = strconv.Atoi(parts[2])
+					if r.epoch > 0 && r.seq > 0 {
+						r.id = p.Value
+					}
 				}
-			}
-			if r.epoch > 0 && r.seq > 0 {
-				r.id = fmt.Sprintf("%s/%d/%d", gateway, r.epoch, r.seq)
 			}
 		}
 		u.got = append(u.got, r)
