@@ -23,6 +23,7 @@ func fullMessage() mqtt.Message {
 			SubscriptionIDs: []uint32{1, 268435455}},
 		Sample: &mqtt.Sample{Device: "boiler", Tag: "temp", Unit: "°C", Value: "71.4", Quality: "bad", Reason: "timeout",
 			Time: clock.Stamp{Nanos: 99}, Last: "70", LastTime: clock.Stamp{Boot: 2, Nanos: 5}},
+		From: &mqtt.Publisher{User: "anna", Local: true, Cert: true},
 	}
 }
 

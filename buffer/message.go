@@ -18,6 +18,7 @@ const (
 	flagOrigin
 	flagBoot    // the stamp is of another boot than the record before
 	flagTargets // the targets differ from those of the segment
+	flagFrom    // retained messages only
 )
 
 // words numbers the strings of one segment in the order they first appear.
@@ -104,6 +105,9 @@ func (c *codec) append(dst []byte, m *mqtt.Message, targets, segTargets uint64) 
 	if m.Origin != "" {
 		flags |= flagOrigin
 	}
+	if m.From != nil {
+		flags |= flagFrom
+	}
 	if stamp.Boot != c.prev.Boot {
 		flags |= flagBoot
 	}
@@ -129,6 +133,10 @@ func (c *codec) append(dst []byte, m *mqtt.Message, targets, segTargets uint64) 
 	}
 	if m.Sample != nil {
 		dst = c.appendSample(dst, m.Sample)
+	}
+	if m.From != nil {
+		dst = c.words.append(dst, m.From.User)
+		dst = append(dst, bitIf(m.From.Local, 1)|bitIf(m.From.Cert, 2))
 	}
 	return dst
 }
@@ -156,6 +164,11 @@ func (c *codec) read(r *wireReader, segTargets uint64) (m mqtt.Message, targets 
 	}
 	if flags&flagSample != 0 {
 		m.Sample = c.readSample(r)
+	}
+	if flags&flagFrom != 0 {
+		m.From = &mqtt.Publisher{User: c.words.read(r)}
+		b := r.byte()
+		m.From.Local, m.From.Cert = b&1 != 0, b&2 != 0
 	}
 	return m, targets
 }

@@ -31,8 +31,17 @@ type Message struct {
 	Origin string      // client id, or "device:NAME", "upstream:NAME", "gateway" for our own parts
 	Stamp  clock.Stamp // when it was published here
 	Sample *Sample     // the value behind a message of KindSample, else nil
+	From   *Publisher  // of a retained message: the client behind Origin; nil: one of our own parts
 
 	Exchange *Exchange // of a QoS 2 publish that its client may send again after a crash of ours, else nil
+}
+
+// Publisher is the client that published a retained message. The broker asks
+// before each delivery whether it still may: a right can be taken away later.
+type Publisher struct {
+	User  string // empty: anonymous
+	Local bool   // it came over loopback or a Unix socket
+	Cert  bool   // the name is a certificate's, and in no password file
 }
 
 // Exchange numbers the QoS 2 publishes of a session. A publish that the client

@@ -12,6 +12,7 @@ type identity struct {
 	user   string // empty: anonymous
 	client string
 	local  bool // came over loopback or a Unix socket: allowed where no rule speaks
+	cert   bool // the user name is a certificate's
 }
 
 // access is a right.
@@ -177,4 +178,23 @@ func (a *acl) subscribable(who identity, filter string) bool {
 		}
 	}
 	return ok
+}
+
+// publisher is who a retained message remembers.
+func (who identity) publisher() *mqtt.Publisher {
+	return &mqtt.Publisher{User: who.user, Local: who.local, Cert: who.cert}
+}
+
+// stands reports whether a retained message may still be given to somebody:
+// its publisher's user is there and has the right to write its topic
+// (CVE-2018-12546 is a broker that does not ask).
+func (b *Broker) stands(m *mqtt.Message) bool {
+	from := m.From
+	if from == nil {
+		return true
+	}
+	if from.User != "" && !from.Cert && !b.users.Load().has(from.User) {
+		return false
+	}
+	return b.acl.Load().allowed(identity{user: from.User, client: m.Origin, local: from.Local}, accessWrite, m.Topic)
 }

@@ -129,7 +129,7 @@ func (c *conn) take(ctx context.Context, s *session, p *packet.Connect, who iden
 			return &refusal{mqtt.ServerUnavailable, "the session cannot be stored"}
 		}
 	}
-	c.s, c.will = s, p.Will
+	c.s, c.will, c.from = s, p.Will, who.publisher()
 	ack, err := c.accept(p, present).Append(nil, c.version)
 	switch {
 	case err != nil:

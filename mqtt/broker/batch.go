@@ -81,7 +81,7 @@ func (bt *batch) store(p *publish, s *session, e *entry) {
 	entry := &mqtt.SessionEntry{ClientID: s.id}
 	entry.Seq, entry.Message = e.seq, *p.message()
 	m := &entry.Message
-	m.QoS, m.Retain, m.Sample = e.qos, e.retain, nil
+	m.QoS, m.Retain, m.Sample, m.From = e.qos, e.retain, nil, nil
 	m.Props = withIDs(m.Props, e.ids)
 	e.msg = m
 	e.pend = &pending{session: s, seq: e.seq, size: e.size}

@@ -195,7 +195,7 @@ func (bt *batch) publishOne(m *mqtt.Message, from *session) {
 	p := &bt.pub
 	p.reset()
 	p.topic, p.payload, p.qos, p.retain, p.props = r.topic, m.Payload, m.QoS, m.Retain, m.Props
-	p.kind, p.origin, p.stamp, p.sample = m.Kind, m.Origin, m.Stamp, m.Sample
+	p.kind, p.origin, p.stamp, p.sample, p.from = m.Kind, m.Origin, m.Stamp, m.Sample, m.From
 	if p.props != nil && len(p.props.SubscriptionIDs) > 0 {
 		p.props = withoutIDs(p.props)
 	}

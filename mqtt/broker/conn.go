@@ -39,7 +39,8 @@ type conn struct {
 	routes   map[string]*route
 	aliasIn  []string
 	batch    *batch
-	cert     string     // user name by the client's certificate
+	cert     string // user name by the client's certificate
+	from     *mqtt.Publisher
 	will     *mqtt.Will // nil: none, or the client took its leave
 	clean    bool       // DISCONNECT came
 	assigned bool       // the client id is ours

@@ -176,7 +176,7 @@ func (c *conn) identify(ctx context.Context, p *packet.Connect) (identity, error
 	who.client = p.ClientID
 	switch {
 	case c.cert != "":
-		who.user = c.cert // the certificate has the last word, whatever CONNECT says
+		who.user, who.cert = c.cert, true // the certificate has the last word, whatever CONNECT says
 	case p.HasUsername && p.Username != "":
 		wait, cancel := context.WithTimeout(ctx, c.b.set.Load().connectTimeout)
 		defer cancel()

@@ -216,7 +216,7 @@ func (s *session) pumpLocked() bool {
 			}
 			e := s.unqueueLocked(0)
 			// A newer message has gone to this subscriber already if this one is no longer the retained one.
-			if s.b.retained.get(e.msg.Topic) == e.msg && s.mayReadLocked(e.msg.Topic) && c.sendEntryLocked(&e, now) {
+			if s.b.retained.get(e.msg.Topic) == e.msg && s.b.stands(e.msg) && s.mayReadLocked(e.msg.Topic) && c.sendEntryLocked(&e, now) {
 				sent = true
 			}
 			continue
@@ -241,7 +241,7 @@ func (s *session) nextLocked(c *conn, now clock.Stamp) bool {
 		s.chargeLocked(-e.size)
 		e.size = 0
 	}
-	stale := e.current && s.b.retained.get(e.msg.Topic) != e.msg
+	stale := e.current && (s.b.retained.get(e.msg.Topic) != e.msg || !s.b.stands(e.msg))
 	if stale || !e.released && !s.mayReadLocked(e.msg.Topic) || !c.sendEntryLocked(&e, now) {
 		if !stale {
 			s.dropLocked()

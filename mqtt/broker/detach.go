@@ -250,7 +250,7 @@ func (b *Broker) publishWill(w *mqtt.Will, s *session) {
 		b.log.Warn("will not published: its client has no right to", "client", s.id, "user", who.user, "topic", m.Topic)
 		return
 	}
-	m.Origin, m.Stamp = s.id, clock.Stamp{}
+	m.Origin, m.Stamp, m.From = s.id, clock.Stamp{}, who.publisher()
 	bt := b.getBatch()
 	defer b.putBatch(bt)
 	bt.publishOne(&m, s)

@@ -44,7 +44,7 @@ func (c *conn) onPublish(header byte, body []byte) error {
 	p := &c.batch.pub
 	p.reset()
 	p.topic, p.payload, p.view, p.qos, p.retain, p.props = r.topic, v.Payload, true, v.QoS, v.Retain, v.Props
-	p.origin = c.s.id
+	p.origin, p.from = c.s.id, c.from
 	if v.QoS == 2 {
 		p.exchange = c.exchange(v.Dup)
 	}

@@ -39,7 +39,8 @@ func sameMessage(old, m *mqtt.Message) bool {
 	if m.Props != nil && m.Props.HasExpiry {
 		return false // its life begins anew
 	}
-	return old != nil && old.QoS == m.QoS && bytes.Equal(old.Payload, m.Payload) && reflect.DeepEqual(old.Props, m.Props)
+	return old != nil && old.QoS == m.QoS && bytes.Equal(old.Payload, m.Payload) && reflect.DeepEqual(old.Props, m.Props) &&
+		reflect.DeepEqual(old.From, m.From) && (m.From == nil || old.Origin == m.Origin)
 }
 
 // unsaved are retained samples that the store does not have yet.
@@ -95,12 +96,12 @@ func (b *Broker) load(ctx context.Context) error {
 }
 
 // restore makes a session from its stored state. Whether its client came over
-// loopback is not stored; it counts as local until it is back, and then what
-// waits for it is checked anew.
+// loopback or with a certificate is not stored; it counts as both until it is
+// back, and then what waits for it is checked anew.
 func (b *Broker) restore(ctx context.Context, st *mqtt.SessionState) error {
 	s := &session{
 		id: st.ClientID, b: b, version: st.Version, expiry: st.Expiry, persistent: true,
-		left: st.Disconnected, will: st.Will, exchanges: st.Exchanges, taken: st.Taken, who: identity{user: st.User, client: st.ClientID, local: true},
+		left: st.Disconnected, will: st.Will, exchanges: st.Exchanges, taken: st.Taken, who: identity{user: st.User, client: st.ClientID, local: true, cert: true},
 	}
 	count, bytes := b.store.PendingCount(s.id)
 	s.disk, s.charged = count, bytes

@@ -22,6 +22,7 @@ type publish struct {
 	origin  string
 	stamp   clock.Stamp
 	sample  *mqtt.Sample
+	from    *mqtt.Publisher // nil: one of our own parts
 
 	exchange *mqtt.Exchange
 
@@ -76,6 +77,9 @@ func (p *publish) message() *mqtt.Message {
 	*m = mqtt.Message{
 		Topic: p.topic, Payload: payload, QoS: p.qos, Retain: p.retain, Props: p.props,
 		Kind: p.kind, Origin: p.origin, Stamp: p.stamp, Sample: p.sample, Exchange: p.exchange,
+	}
+	if p.retain {
+		m.From = p.from
 	}
 	p.kept = m
 	return m

@@ -192,6 +192,7 @@ func (bt *batch) send(r *route, ack int) {
 	}
 	for _, h := range r.handlers {
 		m := *p.message()
+		m.From = nil // rights are the broker's
 		bt.hand(h, m, ack)
 	}
 }

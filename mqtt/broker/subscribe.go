@@ -169,7 +169,7 @@ func (s *session) offerRetained(bt *batch, sub *subscription, m *mqtt.Message) {
 	left, expired := remaining(m, s.b.started, clock.Now())
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if expired || sub.NoLocal && m.Origin == s.id || !s.mayReadLocked(m.Topic) {
+	if expired || sub.NoLocal && m.Origin == s.id || !s.mayReadLocked(m.Topic) || !s.b.stands(m) {
 		return
 	}
 	e := entry{msg: m, qos: min(sub.QoS, m.QoS), retain: true, current: true}

@@ -66,6 +66,9 @@ func (d *decoder) connect() *Connect {
 	}
 	if flags&connectPassword != 0 && !absent() {
 		p.Password, p.HasPassword = d.binary("password"), true
+		if p.Version == mqtt.V31 && !p.HasUsername {
+			d.fail(mqtt.MalformedPacket, "password without a user name") // MQTT 3.1 §3.1: not valid
+		}
 	}
 	return p
 }
