@@ -41,7 +41,7 @@ const damageTotal = 160
 func damageSource(t *testing.T, checkpoint bool) string {
 	t.Helper()
 	rnd := rand.New(rand.NewPCG(3, 4))
-	cfg := testConfig(t.TempDir())
+	cfg := testConfig(memDir(t))
 	cfg.Commit = conf.Duration(time.Minute)
 	b := mustOpen(t, cfg)
 	defer b.Close()
@@ -71,7 +71,7 @@ func damageSource(t *testing.T, checkpoint bool) string {
 	if err := s.flushNow(); err != nil {
 		t.Fatal(err)
 	}
-	to := t.TempDir()
+	to := memDir(t)
 	b.db.mu.Lock()
 	s.db.mu.Lock()
 	defer b.db.mu.Unlock()
@@ -161,7 +161,7 @@ func TestDamagedQueue(t *testing.T) {
 					continue
 				}
 				t.Run(form+"/"+name+"/"+file, func(t *testing.T) {
-					dir := t.TempDir()
+					dir := memDir(t)
 					copyFiles(t, src, dir)
 					spoil(t, filepath.Join(dir, file), d.f)
 					checkDamaged(t, dir, d.lossless && file == "queue.db")
@@ -231,7 +231,7 @@ func TestDamagedState(t *testing.T) {
 	src := damageSource(t, true)
 	for name, d := range damages(rnd) {
 		t.Run(name, func(t *testing.T) {
-			dir := t.TempDir()
+			dir := memDir(t)
 			copyFiles(t, src, dir)
 			spoil(t, filepath.Join(dir, "state.db"), d.f)
 			b := mustOpen(t, testConfig(dir))

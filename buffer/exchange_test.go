@@ -21,7 +21,7 @@ func exact(session, number uint64, again bool) Item {
 // crash is the directory as a kill at this moment would leave it.
 func crash(t *testing.T, dir string) string {
 	t.Helper()
-	to := t.TempDir()
+	to := memDir(t)
 	for _, name := range []string{"queue.db", "queue.db-wal", "state.db", "state.db-wal"} {
 		b, err := os.ReadFile(filepath.Join(dir, name))
 		if err != nil {
@@ -39,7 +39,7 @@ func crash(t *testing.T, dir string) string {
 // client that begins anew is not taken for one that repeats.
 func TestExchangeRepeated(t *testing.T) {
 	ctx := context.Background()
-	dir := t.TempDir()
+	dir := memDir(t)
 	b := mustOpen(t, testConfig(dir))
 	c := upstream(t, b, "a")[0]
 	for n := range uint64(4) {
@@ -86,7 +86,7 @@ func TestExchangeRepeated(t *testing.T) {
 // TestExchangeWaitsForTheDisk: a QoS 2 publish is not handed out before it is
 // stored, what comes after it neither, and nothing waits for longer.
 func TestExchangeWaitsForTheDisk(t *testing.T) {
-	cfg := testConfig(t.TempDir())
+	cfg := testConfig(memDir(t))
 	cfg.Commit = conf.Duration(MaxCommit)
 	b := mustOpen(t, cfg)
 	defer b.Close()
@@ -123,7 +123,7 @@ func TestExchangesAreBounded(t *testing.T) {
 // TestHandedOutIsNotGivenUp: what a policy gives up was not handed out: it
 // might be delivered and reported as missing.
 func TestHandedOutIsNotGivenUp(t *testing.T) {
-	cfg := testConfig(t.TempDir())
+	cfg := testConfig(memDir(t))
 	b := mustOpen(t, cfg)
 	defer b.Close()
 	c := upstream(t, b, "a")[0]

@@ -122,21 +122,20 @@ func runFault(d *fuseDisk, dir string, f fault, k, n int) (seen int, err error) 
 func TestFaults(t *testing.T) {
 	defer func(a, b time.Duration) { retryFull, retryIO = a, b }(retryFull, retryIO)
 	retryFull, retryIO = 5*time.Millisecond, 5*time.Millisecond
-	slow, lengths, step := 20*time.Millisecond, 1, 3 // here: each operation meets an I/O error, every third the others
-	if os.Getenv("FIELDGATE_LONG") != "" {
-		slow, lengths, step = 5*time.Second, 3, 1
+	slow, lengths, step := 20*time.Millisecond, 1, 1
+	switch {
+	case raceDetector: // see statesHere
+		step = 9
+	case os.Getenv("FIELDGATE_LONG") != "":
+		slow, lengths = 5*time.Second, 3
 	}
 	d := mountDisk(t)
 	d.forget()
 	begin, runs := time.Now(), 0
 	for i, f := range faultKinds(slow) {
-		by := step
-		if i == 0 {
-			by = 1
-		}
-		for k, more := 1, true; more; k += by {
+		for k, more := 1, true; more; k += step {
 			for l := range lengths { // how often in a row: one length for each k, or all
-				n := []int{1, 4, 12}[(i+k/by+l)%3]
+				n := []int{1, 4, 12}[(i+k/step+l)%3]
 				dir := fmt.Sprintf("%s/%d", d.dir, runs)
 				if err := os.Mkdir(dir, 0o700); err != nil {
 					t.Fatal(err)

@@ -12,7 +12,7 @@ import (
 // TestGiveUp: what a bridge gives up is gone, counted, and reported once an
 // hour at most, over a restart too.
 func TestGiveUp(t *testing.T) {
-	cfg := testConfig(t.TempDir())
+	cfg := testConfig(memDir(t))
 	b := mustOpen(t, cfg)
 	c := upstream(t, b, "a")[0]
 	put := func(n int, p Priority) {
@@ -86,7 +86,7 @@ func TestGiveUp(t *testing.T) {
 
 // TestNextByUrgency: whole priorities can be left out, and are there later.
 func TestNextByUrgency(t *testing.T) {
-	b := mustOpen(t, testConfig(t.TempDir()))
+	b := mustOpen(t, testConfig(memDir(t)))
 	c := upstream(t, b, "a")[0]
 	c.Mark()
 	for n, p := range []Priority{Bulk, Normal, Alarm, Bulk, Normal, Alarm} {
@@ -114,7 +114,7 @@ func TestNextByUrgency(t *testing.T) {
 
 // TestFirstLayout reads counters as the first version wrote them.
 func TestFirstLayout(t *testing.T) {
-	b := mustOpen(t, testConfig(t.TempDir()))
+	b := mustOpen(t, testConfig(memDir(t)))
 	c := upstream(t, b, "a")[0]
 	b.mu.Lock()
 	c.drops[reasonAge] = 7

@@ -32,7 +32,7 @@ func TestKill(t *testing.T) {
 	if os.Getenv("FIELDGATE_LONG") != "" {
 		rounds = 300
 	}
-	dir := t.TempDir()
+	dir := memDir(t)
 	k := &killed{promised: map[uint64]bool{}, gone: map[uint64]bool{}, session: map[uint64]bool{}, done: map[uint64]bool{}, released: map[uint64]bool{}}
 	for round := range rounds {
 		k.run(t, dir, round)

@@ -74,7 +74,7 @@ func TestLimits(t *testing.T) {
 		t.Run(policy, func(t *testing.T) {
 			t.Parallel()
 			rnd := rand.New(rand.NewPCG(1, 2))
-			cfg := testConfig(t.TempDir())
+			cfg := testConfig(memDir(t))
 			cfg.MaxSize, cfg.Full, cfg.Commit = 512<<10, policy, conf.Duration(5*time.Millisecond)
 			b := mustOpen(t, cfg)
 			c := upstream(t, b, "a", "b")
@@ -168,7 +168,7 @@ func checkPolicy(t *testing.T, policy string, total int, got map[int]int) {
 // room, and nothing of its is lost.
 func TestBlock(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 2))
-	cfg := testConfig(t.TempDir())
+	cfg := testConfig(memDir(t))
 	cfg.MaxSize, cfg.Full = MinMaxSize, FullBlock
 	b := mustOpen(t, cfg)
 	defer b.Close()
@@ -223,7 +223,7 @@ func TestBlock(t *testing.T) {
 // goes, counted, and the new stays.
 func TestMaxAge(t *testing.T) {
 	synced := false
-	cfg := testConfig(t.TempDir())
+	cfg := testConfig(memDir(t))
 	cfg.MaxAge = conf.Duration(time.Minute)
 	b, err := Open(cfg, Options{GatewayID: "gw", synced: func() bool { return synced }})
 	if err != nil {
@@ -266,7 +266,7 @@ func TestMaxAge(t *testing.T) {
 // TestElision: what is acknowledged before its commit is never written, and a
 // durable publisher does not wait for the disk then.
 func TestElision(t *testing.T) {
-	cfg := testConfig(t.TempDir())
+	cfg := testConfig(memDir(t))
 	cfg.Commit = conf.Duration(time.Minute)
 	b := mustOpen(t, cfg)
 	defer b.Close()
@@ -294,7 +294,7 @@ func TestElision(t *testing.T) {
 // TestShrink: the file gets smaller again after a drain.
 func TestShrink(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 2))
-	b := mustOpen(t, testConfig(t.TempDir()))
+	b := mustOpen(t, testConfig(memDir(t)))
 	defer b.Close()
 	c := upstream(t, b, "a")[0]
 	for n := range 300 {
@@ -323,7 +323,7 @@ func TestShrink(t *testing.T) {
 
 // TestTooLarge: one message too large leaves the whole call out.
 func TestTooLarge(t *testing.T) {
-	b := mustOpen(t, testConfig(t.TempDir()))
+	b := mustOpen(t, testConfig(memDir(t)))
 	defer b.Close()
 	c := upstream(t, b, "a")[0]
 	err := b.Append(context.Background(), []Item{{Message: text(1), Targets: 1}, {Message: mqtt.Message{Topic: "t", Payload: make([]byte, MaxMessage)}, Targets: 1}})

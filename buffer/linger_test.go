@@ -11,7 +11,7 @@ import (
 // are answered by that and nearly nothing is written; when it stops taking
 // them, publishers are answered by a commit all the same.
 func TestLinger(t *testing.T) {
-	b := mustOpen(t, testConfig(t.TempDir()))
+	b := mustOpen(t, testConfig(memDir(t)))
 	c := upstream(t, b, "a")[0]
 	c.Mark()
 	ctx, stop := context.WithCancel(t.Context())

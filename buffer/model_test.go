@@ -41,7 +41,7 @@ type model struct {
 }
 
 func newModel(t *testing.T, seed uint64) *model {
-	m := &model{t: t, rnd: rand.New(rand.NewPCG(seed, 1)), dir: t.TempDir(), names: []string{"a", "b", "c"}, idOf: map[int]uint64{}}
+	m := &model{t: t, rnd: rand.New(rand.NewPCG(seed, 1)), dir: memDir(t), names: []string{"a", "b", "c"}, idOf: map[int]uint64{}}
 	m.cfg = testConfig(filepath.Join(m.dir, "0"))
 	m.cfg.Commit = conf.Duration(3 * time.Millisecond)
 	for range m.names {
@@ -337,7 +337,7 @@ func (m *model) step() {
 // TestStrictOrder: the lane Strict gives everything, the backlog first, each
 // priority in the order of Append.
 func TestStrictOrder(t *testing.T) {
-	b := mustOpen(t, testConfig(t.TempDir()))
+	b := mustOpen(t, testConfig(memDir(t)))
 	defer b.Close()
 	c := upstream(t, b, "a")[0]
 	for i := range 100 {
@@ -362,7 +362,7 @@ func TestStrictOrder(t *testing.T) {
 
 // TestLimitsOfNext: max and maxBytes are kept, one entry always comes.
 func TestLimitsOfNext(t *testing.T) {
-	b := mustOpen(t, testConfig(t.TempDir()))
+	b := mustOpen(t, testConfig(memDir(t)))
 	defer b.Close()
 	c := upstream(t, b, "a")[0]
 	big := mqtt.Message{Topic: "t", Payload: make([]byte, 10_000)}

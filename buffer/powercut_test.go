@@ -75,19 +75,6 @@ func (l *powerLog) phase(cut int) string {
 	return name
 }
 
-// shmDir is a folder of the test, in memory where that is possible: what is
-// tested there is what the files hold, not when they are synced.
-func shmDir(t testing.TB) string {
-	t.Helper()
-	if free, err := freeBytes("/dev/shm"); err == nil && free > 1<<30 {
-		if dir, err := os.MkdirTemp("/dev/shm", "fieldgate-test-*"); err == nil {
-			t.Cleanup(func() { os.RemoveAll(dir) })
-			return dir
-		}
-	}
-	return t.TempDir()
-}
-
 // states goes through a log and calls f with the disk that each cut leaves.
 func (l *powerLog) states(cuts []int, lying func(at, cut int) bool, f func(cut, number int, p *platter, known *promises) error) error {
 	p, known := newPlatter(), newPromises()
@@ -110,6 +97,20 @@ func (l *powerLog) states(cuts []int, lying func(at, cut int) bool, f func(cut, 
 	return nil
 }
 
+// statesHere is how many states a test looks at. The race detector makes
+// SQLite twenty times as slow and has nothing to find in a disk that lost
+// power: with it, there are as few as show that the test itself is sound.
+// scripts/check runs these tests without it as well.
+func statesHere(ordinary, long int) int {
+	switch {
+	case raceDetector:
+		return 3 * len(fates)
+	case os.Getenv("FIELDGATE_LONG") != "":
+		return long
+	}
+	return ordinary
+}
+
 func powerSeed() uint64 {
 	if os.Getenv("FIELDGATE_LONG") != "" {
 		return cmp.Or(*modelSeed, rand.Uint64())
@@ -121,10 +122,7 @@ func powerSeed() uint64 {
 // lose, tear and reorder what was not synced, and opens what is left: it
 // starts, and everything that was promised is there or reported.
 func TestPowerCut(t *testing.T) {
-	n := 315
-	if os.Getenv("FIELDGATE_LONG") != "" {
-		n = 2400
-	}
+	n := statesHere(315, 2400)
 	seed := powerSeed()
 	t.Logf("-seed %d", seed)
 	l := recordPower(t, seed)
@@ -132,7 +130,7 @@ func TestPowerCut(t *testing.T) {
 	done, begin, failed := map[string]int{}, time.Now(), 0
 	err := l.states(l.cuts(n, rnd), nil, func(cut, number int, p *platter, known *promises) error {
 		how := fates[number%len(fates)]
-		dir := shmDir(t)
+		dir := memDir(t)
 		defer os.RemoveAll(dir)
 		if err := p.after(how, rnd).lay(dir); err != nil {
 			return err
@@ -163,10 +161,7 @@ func TestPowerCut(t *testing.T) {
 // all be known, but where only queue.db was lied about, the copy of its counters
 // in state.db tells, and a gap is reported.
 func TestLyingDisk(t *testing.T) {
-	n := 27
-	if os.Getenv("FIELDGATE_LONG") != "" {
-		n = 600
-	}
+	n := statesHere(108, 600)
 	seed := powerSeed()
 	t.Logf("-seed %d", seed)
 	l := recordPower(t, seed)
@@ -189,7 +184,7 @@ func TestLyingDisk(t *testing.T) {
 	begin, silent := time.Now(), 0
 	err := l.states(l.cuts(n, rnd), lying, func(cut, _ int, p *platter, known *promises) error {
 		how := fates[number%len(fates)]
-		dir := shmDir(t)
+		dir := memDir(t)
 		defer os.RemoveAll(dir)
 		if err := p.after(how, rnd).lay(dir); err != nil {
 			return err

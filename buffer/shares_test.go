@@ -34,7 +34,7 @@ func stored3(c *Cursor) [classes]int64 {
 func TestShares(t *testing.T) {
 	const limit, slack = 1 << 20, 2 * segmentBytes
 	rnd := rand.New(rand.NewPCG(1, 2))
-	cfg := testConfig(t.TempDir())
+	cfg := testConfig(memDir(t))
 	cfg.MaxSize, cfg.Full = limit, FullDropOldest
 	b := mustOpen(t, cfg)
 	defer b.Close()
@@ -82,7 +82,7 @@ func TestShares(t *testing.T) {
 // has, says so, and grows again when there is room.
 func TestMinFree(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 2))
-	cfg := testConfig(t.TempDir())
+	cfg := testConfig(memDir(t))
 	b := mustOpen(t, cfg)
 	defer b.Close()
 	c := upstream(t, b, "a")[0]

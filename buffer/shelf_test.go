@@ -13,7 +13,7 @@ func TestShelf(t *testing.T) {
 	for _, policy := range []string{FullDropOldest, FullDropNewest, FullThin, FullBlock} {
 		t.Run(policy, func(t *testing.T) {
 			t.Parallel()
-			cfg := testConfig(t.TempDir())
+			cfg := testConfig(memDir(t))
 			cfg.Full, cfg.Commit = policy, conf.Duration(5e6)
 			b := mustOpen(t, cfg)
 			upstream(t, b, "up", "refused")
@@ -48,7 +48,7 @@ func TestShelf(t *testing.T) {
 // TestTake: what is taken from a shelf is an upstream's again; what is left
 // stays, and so does what comes meanwhile.
 func TestTake(t *testing.T) {
-	b := mustOpen(t, testConfig(t.TempDir()))
+	b := mustOpen(t, testConfig(memDir(t)))
 	cs := upstream(t, b, "up", "refused")
 	if err := b.Shelf("refused", 1<<20); err != nil {
 		t.Fatal(err)

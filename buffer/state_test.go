@@ -22,7 +22,7 @@ func TestStateModel(t *testing.T) {
 	}
 	t.Logf("seed=%d", seed)
 	rnd := rand.New(rand.NewPCG(seed, 2))
-	cfg := testConfig(t.TempDir())
+	cfg := testConfig(memDir(t))
 	cfg.Commit = conf.Duration(5 * time.Millisecond)
 	b := mustOpen(t, cfg)
 	defer func() { b.Close() }()
@@ -96,7 +96,7 @@ func brief(list []mqtt.Queued) (s string) {
 // TestStateElision: what is dequeued before its commit is never written, and
 // releases its publisher.
 func TestStateElision(t *testing.T) {
-	cfg := testConfig(t.TempDir())
+	cfg := testConfig(memDir(t))
 	cfg.Commit = conf.Duration(time.Minute)
 	b := mustOpen(t, cfg)
 	defer b.Close()
@@ -126,7 +126,7 @@ func TestStateElision(t *testing.T) {
 
 // TestKV: small settings are there at once and after a restart.
 func TestKV(t *testing.T) {
-	cfg := testConfig(t.TempDir())
+	cfg := testConfig(memDir(t))
 	b := mustOpen(t, cfg)
 	if err := errors.Join(b.Put("a", []byte("1")), b.Put("b", []byte("2")), b.Put("b", nil)); err != nil {
 		t.Fatal(err)

@@ -8,7 +8,7 @@ import (
 // TestUrgent: the lane gives the alarms of the backlog and of now, and leaves
 // the rest to the others, over a restart too.
 func TestUrgent(t *testing.T) {
-	cfg := testConfig(t.TempDir())
+	cfg := testConfig(memDir(t))
 	b := mustOpen(t, cfg)
 	c := upstream(t, b, "a")[0]
 	add := func(from, to int) {

@@ -65,7 +65,7 @@ func (w *walBuilder) overwrite(n int, fill byte) *walBuilder {
 // save writes the log beside a database of three pages full of 'f'.
 func (w *walBuilder) save(t *testing.T) string {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "x.db")
+	path := filepath.Join(memDir(t), "x.db")
 	for name, text := range map[string][]byte{path: bytes.Repeat([]byte{'f'}, 3*pageSize), path + "-wal": w.log} {
 		if err := os.WriteFile(name, text, 0o600); err != nil {
 			t.Fatal(err)
@@ -114,7 +114,7 @@ func TestLogs(t *testing.T) {
 }
 
 func TestNoLogIsNoDamage(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "x.db")
+	path := filepath.Join(memDir(t), "x.db")
 	if err := checkLog(path); err != nil {
 		t.Error(err)
 	}
