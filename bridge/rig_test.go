@@ -49,13 +49,8 @@ func newMosquitto(t testing.TB, lines ...string) *mosquitto {
 	t.Helper()
 	bin := peertest.Need(t, "mosquitto")
 	dir := t.TempDir()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := l.Addr().String()
-	l.Close()
-	_, port, _ := net.SplitHostPort(addr)
+	port := strconv.Itoa(peertest.FreePort(t))
+	addr := "127.0.0.1:" + port
 	all := append([]string{"user root", "listener " + port + " 127.0.0.1", "max_inflight_messages 0", "max_queued_messages 0"}, lines...)
 	file := filepath.Join(dir, "mosquitto.conf")
 	if err := os.WriteFile(file, []byte(strings.Join(all, "\n")+"\n"), 0o600); err != nil {

@@ -2,7 +2,6 @@ package clusters
 
 import (
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,7 +16,7 @@ import (
 )
 
 // patience covers the start of two Erlang machines on a loaded board.
-const patience = 2 * time.Minute
+const patience = 5 * time.Minute
 
 func until(t *testing.T, what string, ok func() bool) {
 	t.Helper()
@@ -47,21 +46,11 @@ type rabbit struct {
 	cmd              *exec.Cmd
 }
 
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
-}
-
 // newRabbits prepares nodes of these names; more than one form a cluster.
 func newRabbits(t *testing.T, names ...string) *rabbits {
 	t.Helper()
 	peertest.Need(t, "rabbitmq-server")
-	r := &rabbits{t: t, dir: t.TempDir(), epmd: freePort(t)}
+	r := &rabbits{t: t, dir: t.TempDir(), epmd: peertest.FreePort(t)}
 	epmd := exec.Command(peertest.Need(t, "epmd"), "-port", fmt.Sprint(r.epmd), "-address", "127.0.0.1")
 	if err := epmd.Start(); err != nil {
 		t.Fatal(err)
@@ -74,10 +63,13 @@ func newRabbits(t *testing.T, names ...string) *rabbits {
 		t.Fatal(err)
 	}
 	for _, name := range names {
-		n := &rabbit{all: r, name: name, dir: filepath.Join(r.dir, name), amqp: freePort(t), dist: freePort(t), port: freePort(t)}
+		n := &rabbit{all: r, name: name, dir: filepath.Join(r.dir, name), amqp: peertest.FreePort(t), dist: peertest.FreePort(t), port: peertest.FreePort(t)}
 		n.configure(names)
 		r.nodes = append(r.nodes, n)
-		t.Cleanup(n.kill)
+		t.Cleanup(func() {
+			n.kill()
+			n.tell()
+		})
 	}
 	return r
 }
@@ -125,6 +117,19 @@ func (n *rabbit) kill() {
 	_ = syscall.Kill(-n.cmd.Process.Pid, syscall.SIGKILL)
 	_ = n.cmd.Wait()
 	n.cmd = nil
+}
+
+// tell quotes the end of the node's logs where the test has failed.
+func (n *rabbit) tell() {
+	if !n.all.t.Failed() {
+		return
+	}
+	logs, _ := filepath.Glob(filepath.Join(n.dir, "log", "*.log")) // the pattern is well formed
+	for _, name := range logs {
+		if text, err := os.ReadFile(name); err == nil {
+			n.all.t.Logf("%s:\n%s", filepath.Base(name), text[max(0, len(text)-3000):])
+		}
+	}
 }
 
 func (n *rabbit) url() string { return fmt.Sprintf("mqtt://127.0.0.1:%d", n.port) }

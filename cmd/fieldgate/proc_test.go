@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"fieldgate/cmd/fieldgate/internal/proctest"
+	"fieldgate/scripts/peertest"
 )
 
 // patience is how long a condition may take to come true on a loaded machine.
@@ -41,7 +42,7 @@ func within(limit time.Duration, cond func() bool) bool { return proctest.Within
 
 func exitStatus(err error) int { return proctest.ExitStatus(err) }
 
-func freePort(t *testing.T) int { t.Helper(); return proctest.FreePort(t) }
+func freePort(t *testing.T) int { t.Helper(); return peertest.FreePort(t) }
 
 func waitPort(t *testing.T, port int) { t.Helper(); proctest.WaitPort(t, port) }
 

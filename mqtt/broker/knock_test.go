@@ -13,6 +13,7 @@ import (
 
 	"fieldgate/mqtt"
 	"fieldgate/mqtt/packet"
+	"fieldgate/scripts/peertest"
 )
 
 // heard collects events.
@@ -38,17 +39,6 @@ func (h *heard) texts(code string) (list []string) {
 	return list
 }
 
-// freePort is a port that nobody has on the addresses.
-func freePort(t *testing.T) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	return strconv.Itoa(ln.Addr().(*net.TCPAddr).Port)
-}
-
 // turnedAway reports whether somebody who says something at an address is sent
 // away without an answer; refused: nobody is there at all.
 func turnedAway(t *testing.T, addr string) (away, refused bool) {
@@ -69,7 +59,7 @@ func turnedAway(t *testing.T, addr string) (away, refused bool) {
 // sent away and told of, once; whoever is on this machine notices nothing.
 // 127.0.0.7 is the network here.
 func TestKnockFromTheNetwork(t *testing.T) {
-	port := freePort(t)
+	port := strconv.Itoa(peertest.FreePort(t))
 	said, events := &logged{}, &heard{}
 	lan := []net.IP{net.IPv4(127, 0, 0, 7)}
 	b := newKnocked(t, Config{Listener: []Listener{{Name: "local", Bind: "127.0.0.1:" + port, AllowAnonymous: true}}}, said, events, &lan)
@@ -120,7 +110,7 @@ func newKnocked(t *testing.T, cfg Config, said *logged, events *heard, lan *[]ne
 // make room, and are back when it is closed again. Where the file says so
 // there are none.
 func TestKnockMakesRoom(t *testing.T) {
-	port, no := freePort(t), false
+	port, no := strconv.Itoa(peertest.FreePort(t)), false
 	said, events := &logged{}, &heard{}
 	lan := []net.IP{net.IPv4(127, 0, 0, 7)}
 	inside := Listener{Name: "l", Bind: "127.0.0.1:" + port, AllowAnonymous: true}

@@ -6,17 +6,13 @@ import (
 	"testing"
 
 	"fieldgate/mqtt"
+	"fieldgate/scripts/peertest"
 )
 
 // A listener on loopback can be opened to every address, and closed again, by
 // a reload; one that fails leaves the old one as it was.
 func TestReloadToEveryAddress(t *testing.T) {
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := strconv.Itoa(free.Addr().(*net.TCPAddr).Port)
-	free.Close()
+	port := strconv.Itoa(peertest.FreePort(t))
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

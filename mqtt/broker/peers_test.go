@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -119,13 +120,8 @@ func bridge(t *testing.T, version string) {
 	store := newMemory()
 	s := start(t, Config{}, store)
 	ours := s.addr()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	theirs := ln.Addr().String()
-	ln.Close()
-	_, port, _ := net.SplitHostPort(theirs)
+	port := strconv.Itoa(peertest.FreePort(t))
+	theirs := "127.0.0.1:" + port
 	file := filepath.Join(t.TempDir(), "m.conf")
 	text := fmt.Sprintf("listener %s 127.0.0.1\nallow_anonymous true\npersistence false\nconnection ours\naddress %s\nbridge_protocol_version %s\ncleansession false\nremote_clientid bridge\nlocal_clientid local\n"+
 		"topic # both 2 here/ there/\nrestart_timeout 1\nkeepalive_interval 5\n", port, ours, version)

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -28,17 +29,6 @@ type mosquitto struct {
 	tcp, tls, ws string // host:port
 	unix         string
 	ca           *authority
-}
-
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	return port
 }
 
 // startMosquitto starts a broker that ends with the test. Another process may
@@ -74,7 +64,7 @@ func tryMosquitto(t *testing.T, program, settings string) *mosquitto {
 		}
 		return path
 	}
-	tcp, tlsPort, ws := freePort(t), freePort(t), freePort(t)
+	tcp, tlsPort, ws := strconv.Itoa(peertest.FreePort(t)), strconv.Itoa(peertest.FreePort(t)), strconv.Itoa(peertest.FreePort(t))
 	m := &mosquitto{tcp: "127.0.0.1:" + tcp, tls: "127.0.0.1:" + tlsPort, ws: "127.0.0.1:" + ws, unix: filepath.Join(dir, "s"), ca: ca}
 	config := fmt.Sprintf(`allow_anonymous true
 user root

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -65,13 +66,8 @@ func mosquitto(t *testing.T, limited bool) (addr string) {
 	program := peertest.Need(t, "mosquitto")
 	said, _ := exec.Command(program, "-h").Output() // it exits with 3 and says its version first
 	debian = strings.HasPrefix(string(said), "mosquitto version 2.0.11")
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr = ln.Addr().String()
-	ln.Close()
-	_, port, _ := net.SplitHostPort(addr)
+	port := strconv.Itoa(peertest.FreePort(t))
+	addr = "127.0.0.1:" + port
 	lines := []string{"listener " + port + " 127.0.0.1"}
 	lines = append(lines, "user root", "allow_anonymous true", "persistence false", "set_tcp_nodelay true") // root: it would not find the password file as another
 	if limited {

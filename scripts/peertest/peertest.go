@@ -1,10 +1,14 @@
-// Package peertest finds the programs of other makers that tests run against.
+// Package peertest finds the programs of other makers that tests run against,
+// and ports for them.
 package peertest
 
 import (
+	"math/rand/v2"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -43,6 +47,22 @@ func missing(t testing.TB, what string) {
 		t.Fatalf("%s is not installed; scripts/peers installs it", what)
 	}
 	t.Skipf("%s is not installed; scripts/peers installs it", what)
+}
+
+// FreePort is a TCP port of 127.0.0.1 for somebody who will listen there later.
+// It lies below the range from which the kernel hands out ports, so that no
+// connection and no listener on ":0" takes it meanwhile.
+func FreePort(t testing.TB) int {
+	t.Helper()
+	for range 100 {
+		port := 10000 + rand.IntN(22000)
+		if l, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(port)); err == nil {
+			l.Close()
+			return port
+		}
+	}
+	t.Fatal("no free port between 10000 and 32000")
+	return 0
 }
 
 // NodeModules returns the folder of npm packages that scripts/peers made,

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"math/rand/v2"
 	"net"
 	"os/exec"
 	"path/filepath"
@@ -221,19 +220,9 @@ func start(t *testing.T, command []string) (stop func()) {
 	return stop
 }
 
-// freePort finds a port for a program that is started later. It lies below
-// those that the kernel gives to listeners without one, of which the tests
-// beside this one have many.
+// freePort is a port for a program that is started later.
 func freePort(t *testing.T) (addr, number string) {
 	t.Helper()
-	for range 100 {
-		number = strconv.Itoa(20000 + rand.IntN(10000))
-		addr = net.JoinHostPort("127.0.0.1", number)
-		if ln, err := net.Listen("tcp", addr); err == nil {
-			ln.Close()
-			return addr, number
-		}
-	}
-	t.Fatal("no free port between 20000 and 30000")
-	return "", ""
+	number = strconv.Itoa(peertest.FreePort(t))
+	return net.JoinHostPort("127.0.0.1", number), number
 }

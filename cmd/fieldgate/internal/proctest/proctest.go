@@ -6,7 +6,6 @@ import (
 	"bufio"
 	"errors"
 	"io"
-	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -227,22 +226,6 @@ func ExitStatus(err error) int {
 		return exit.ExitCode()
 	}
 	return -1
-}
-
-// FreePort is a TCP port that nobody listens on. It lies below the range from
-// which the kernel hands out ports, so that no test's ":0" takes it meanwhile.
-func FreePort(t testing.TB) int {
-	t.Helper()
-	for range 100 {
-		port := 10000 + rand.IntN(22000)
-		l, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(port))
-		if err == nil {
-			l.Close()
-			return port
-		}
-	}
-	t.Fatal("no free port")
-	return 0
 }
 
 // WaitPort waits until somebody listens.

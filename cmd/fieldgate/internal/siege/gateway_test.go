@@ -16,6 +16,7 @@ import (
 
 	"fieldgate/cmd/fieldgate/internal/proctest"
 	"fieldgate/drivers/modbus/server"
+	"fieldgate/scripts/peertest"
 	"fieldgate/web"
 )
 
@@ -31,7 +32,7 @@ type gateway struct {
 // newGateway writes the file; more is appended to what every gateway here has.
 func newGateway(t *testing.T, buffer, more string) *gateway {
 	t.Helper()
-	g := &gateway{t: t, dir: t.TempDir(), port: proctest.FreePort(t)}
+	g := &gateway{t: t, dir: t.TempDir(), port: peertest.FreePort(t)}
 	g.write(buffer, more)
 	return g
 }
@@ -120,7 +121,7 @@ type counter struct {
 
 func newCounter(t *testing.T) *counter {
 	t.Helper()
-	c := &counter{port: proctest.FreePort(t)}
+	c := &counter{port: peertest.FreePort(t)}
 	l, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(c.port))
 	if err != nil {
 		t.Fatal(err)

@@ -10,11 +10,11 @@ import (
 	"time"
 
 	"fieldgate/buffer"
-	"fieldgate/cmd/fieldgate/internal/proctest"
 	"fieldgate/configs/conf"
 	"fieldgate/mqtt"
 	"fieldgate/mqtt/broker"
 	"fieldgate/mqtt/mqtttest"
+	"fieldgate/scripts/peertest"
 )
 
 // receipt is a message as the upstream took it.
@@ -42,7 +42,7 @@ type upstream struct {
 }
 
 func newUpstream(t *testing.T) *upstream {
-	u := &upstream{t: t, port: proctest.FreePort(t), stop: func() {}}
+	u := &upstream{t: t, port: peertest.FreePort(t), stop: func() {}}
 	u.link = mqtttest.NewLink(t, "127.0.0.1:"+strconv.Itoa(u.port))
 	u.start()
 	t.Cleanup(func() { u.stop() })
