@@ -61,7 +61,7 @@ func TestSubscribeEnds(t *testing.T) {
 	if _, err := c.Subscribe(ctx, mqtt.Subscription{Filter: "a"}); !errors.Is(err, context.Canceled) {
 		t.Errorf("given up: %v", err)
 	}
-	if _, err := c.Subscribe(bg, mqtt.Subscription{Filter: "b"}); err == nil || err != c.Err() {
+	if _, err := c.Subscribe(bg, mqtt.Subscription{Filter: "b"}); !errors.Is(err, c.Err()) || c.Err() == nil {
 		t.Errorf("cut: %v, %v", err, c.Err())
 	}
 	if _, err := c.Subscribe(bg, mqtt.Subscription{Filter: "b"}); err == nil {
