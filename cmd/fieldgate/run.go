@@ -88,12 +88,10 @@ func (a *app) runOnce(ctx context.Context, g *gateway, hup <-chan os.Signal) (*c
 	reloads := newReloader(g, hup, stop)
 	g.log.Info("running", "gateway", g.file.Gateway.ID, "version", versionText(), "configuration", g.path, "broker", g.addresses())
 	notify(g.log, daemon.SdNotifyReady+"\nSTATUS="+g.oneLine())
-	if _, err := forgetStartPages(); err != nil {
-		g.log.Debug("the pages of the start stay in memory", "error", err)
-	}
 	ended := make(chan struct{})
 	var watch, end sync.WaitGroup
 	watch.Go(func() { reloads.watch(ctx) })
+	watch.Go(func() { forgetStart(ctx, g.log) })
 	end.Go(func() { endAnyway(ctx, ended, g.log, reloads) })
 	go feedWatchdog(ctx, g.log, g.alive)
 	err := g.run(ctx)

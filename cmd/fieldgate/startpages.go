@@ -2,12 +2,31 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"fmt"
+	"log/slog"
 	"os"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
+
+// startTakes is how long after the start of all parts the pages of the start
+// are let go: by then everything has connected, and has published its state.
+const startTakes = 2 * time.Second
+
+// forgetStart calls forgetStartPages when the start is over, unless ctx ends before.
+func forgetStart(ctx context.Context, log *slog.Logger) {
+	select {
+	case <-ctx.Done():
+		return
+	case <-time.After(startTakes):
+	}
+	if _, err := forgetStartPages(); err != nil {
+		log.Debug("the pages of the start stay in memory", "error", err)
+	}
+}
 
 // forgetStartPages takes the pages of the program's file that only the start
 // has needed (initial tables of packages, the reading of the configuration, the

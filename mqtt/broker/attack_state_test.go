@@ -60,6 +60,7 @@ func TestAttack09QoS2State(t *testing.T) {
 // Class 10: properties of a will (CVE-2023-3592, CVE-2019-11778): every one at
 // every wrong place or cut, and a delay beyond the end of the session.
 func TestAttack10WillProperties(t *testing.T) {
+	t.Parallel()
 	s := start(t, Config{Listener: []Listener{{Name: "l", Bind: "127.0.0.1:0", AllowAnonymous: true, MaxConnects: 10_000}}}, nil)
 	watch := s.connect(mqtt.V5, "watch")
 	watch.subscribe(sub("w", 0))
@@ -96,6 +97,7 @@ func TestAttack10WillProperties(t *testing.T) {
 // Class 11: take-over against subscribe and unsubscribe (CVE-2025-59946,
 // CVE-2026-22040). TestStress does more of it.
 func TestAttack11TakeOverRace(t *testing.T) {
+	t.Parallel()
 	s := start(t, Config{MaxClients: 100, Listener: []Listener{{Name: "l", Bind: "127.0.0.1:0", AllowAnonymous: true, MaxConnects: 100_000}}}, nil)
 	w := s.connect(mqtt.V5, "w")
 	stop := make(chan struct{})

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 
+	"fieldgate/buffer/clock"
 	"fieldgate/mqtt"
 	"fieldgate/mqtt/packet"
 )
@@ -133,6 +134,7 @@ func (bt *batch) reset() {
 		bt.raw = nil
 	}
 	bt.pub.reset()
+	bt.pub.now = clock.Stamp{}
 }
 
 // reply appends an answer that is not to a publish.

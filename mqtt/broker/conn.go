@@ -265,6 +265,10 @@ func (c *conn) handle(header byte, body []byte) error {
 	if packet.TypeOf(header) == packet.TypePublish {
 		return c.onPublish(header, body)
 	}
+	if id, ok := packet.PlainAck(header, body, c.version); ok {
+		c.onPlainAck(packet.TypeOf(header), id)
+		return nil
+	}
 	p, err := packet.Decode(header, body, c.version)
 	if err != nil {
 		return err

@@ -67,6 +67,7 @@ func (m *memory) clone() *memory {
 // Crashes at any moment while publishers wait: what was acknowledged is there
 // afterwards, in each publisher's order.
 func TestProbe10CrashLosesNothingAcknowledged(t *testing.T) {
+	t.Parallel()
 	for _, qos := range []mqtt.QoS{1, 2} {
 		t.Run(fmt.Sprint("qos ", qos), func(t *testing.T) { crashRounds(t, qos) })
 	}
@@ -246,6 +247,7 @@ func TestCrashQoS2Delivery(t *testing.T) {
 // The same broker on the real store: sessions, queue, retained messages and a
 // delayed will are there after a restart.
 func TestOnTheBuffer(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	open := func() *buffer.Buffer {
 		b, err := buffer.Open(buffer.Config{Dir: dir, MinFree: conf.Size(1)}, buffer.Options{})

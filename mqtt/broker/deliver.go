@@ -62,7 +62,7 @@ func (bt *batch) deliverAcked(p *publish, t *target, qos mqtt.QoS, retain bool) 
 		if s.cursor = e.seq; !s.persistent {
 			e.size = size
 			s.chargeLocked(size)
-			e.msg = p.message()
+			e.msg, e.lent = p.lend()
 		}
 		s.enqueueLocked(e)
 	}
@@ -170,18 +170,20 @@ func withIDs(props *mqtt.Properties, ids []uint32) *mqtt.Properties {
 // sendEntryLocked sends a delivery from the queue: its PUBLISH, or PUBREL where
 // PUBREC has come on an earlier connection. It returns false where the message
 // is not worth sending any more.
-func (c *conn) sendEntryLocked(e *entry, now clock.Stamp) bool {
+func (c *conn) sendEntryLocked(e *entry) bool {
 	if e.released {
 		c.outLocked().b, _ = (&packet.Pubrel{PacketID: packetID(e.seq)}).Append(c.out.b, c.version)
 		c.b.stats.messagesSent.Add(1)
 		return true
 	}
 	m := e.msg
-	left, expired := remaining(m, c.b.started, now)
-	if expired && !e.dup {
-		return false
+	left, props := uint32(0), m.Props
+	if props != nil && props.HasExpiry {
+		var expired bool
+		if left, expired = remaining(m, c.b.started, clock.Now()); expired && !e.dup {
+			return false
+		}
 	}
-	props := m.Props
 	if props != nil && (props.HasExpiry || len(props.SubscriptionIDs) > 0) {
 		own := *props
 		own.MessageExpiry = left
@@ -204,11 +206,7 @@ func (s *session) pumpLocked() bool {
 		return false
 	}
 	sent := false
-	var now clock.Stamp
 	for s.queue.len() > 0 {
-		if now.IsZero() {
-			now = clock.Now()
-		}
 		e := s.queue.at(0)
 		if e.qos == 0 {
 			if !c.fitsLocked(int(messageBytes(e.msg))) {
@@ -216,7 +214,7 @@ func (s *session) pumpLocked() bool {
 			}
 			e := s.unqueueLocked(0)
 			// A newer message has gone to this subscriber already if this one is no longer the retained one.
-			if s.b.retained.get(e.msg.Topic) == e.msg && s.b.stands(e.msg) && s.mayReadLocked(e.msg.Topic) && c.sendEntryLocked(&e, now) {
+			if s.b.retained.get(e.msg.Topic) == e.msg && s.b.stands(e.msg) && s.mayReadLocked(e.msg.Topic) && c.sendEntryLocked(&e) {
 				sent = true
 			}
 			continue
@@ -224,7 +222,7 @@ func (s *session) pumpLocked() bool {
 		if !c.openLocked(e.seq) || e.earlyLocked() {
 			break
 		}
-		if s.nextLocked(c, now) {
+		if s.nextLocked(c) {
 			sent = true
 		}
 	}
@@ -235,20 +233,22 @@ func (s *session) pumpLocked() bool {
 }
 
 // nextLocked moves the front of the queue into the window.
-func (s *session) nextLocked(c *conn, now clock.Stamp) bool {
+func (s *session) nextLocked(c *conn) bool {
 	e := s.unqueueLocked(0)
 	if !s.persistent {
 		s.chargeLocked(-e.size)
 		e.size = 0
 	}
 	stale := e.current && (s.b.retained.get(e.msg.Topic) != e.msg || !s.b.stands(e.msg))
-	if stale || !e.released && !s.mayReadLocked(e.msg.Topic) || !c.sendEntryLocked(&e, now) {
+	if stale || !e.released && !s.mayReadLocked(e.msg.Topic) || !c.sendEntryLocked(&e) {
 		if !stale {
 			s.dropLocked()
 		}
 		s.doneLocked(&e)
+		e.giveBack()
 		return false
 	}
+	e.giveBack()
 	s.sent = max(s.sent, e.seq)
 	if !e.kept(s) {
 		e.msg = nil // the store has it, or nobody will ask again

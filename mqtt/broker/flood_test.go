@@ -12,6 +12,7 @@ import (
 // A client that asks and never reads the answers is not read any further: what
 // waits for it is bounded. Others are served, and it gets all answers once it reads.
 func TestProbe12AnswersThatNobodyReads(t *testing.T) {
+	t.Parallel()
 	s := start(t, Config{MaxOutBuffer: 64 << 10}, nil)
 	deaf := s.connect(mqtt.V5, "deaf")
 	deaf.nc.(*net.TCPConn).SetReadBuffer(32 << 10)

@@ -195,6 +195,16 @@ func (c *conn) onPubrel(id uint16) {
 	bt.acks = append(bt.acks, a)
 }
 
+// onPlainAck handles one of the four packets that answer a publish, without
+// reason and properties: the usual case.
+func (c *conn) onPlainAck(typ packet.Type, id uint16) {
+	if typ == packet.TypePubrel {
+		c.onPubrel(id)
+		return
+	}
+	c.onAck(typ, id, mqtt.Success)
+}
+
 // onAck handles PUBACK, PUBREC and PUBCOMP for one of our deliveries.
 func (c *conn) onAck(typ packet.Type, id uint16, reason mqtt.ReasonCode) {
 	s, bt := c.s, c.batch

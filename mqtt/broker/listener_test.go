@@ -219,6 +219,7 @@ func TestCertificateReload(t *testing.T) {
 }
 
 func TestSelfSigned(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	files := &TLS{Auto: "self-signed", CertFile: filepath.Join(dir, "tls", "c.crt"), KeyFile: filepath.Join(dir, "tls", "c.key")}
 	s := start(t, Config{Listener: []Listener{
@@ -338,6 +339,7 @@ func TestSecureWebSocket(t *testing.T) {
 }
 
 func TestUnixSocket(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "mqtt.sock")
 	cfg := Config{Listener: []Listener{{Name: "unix", Bind: "unix:" + path, AllowAnonymous: true}}}
 	s := start(t, cfg, nil)

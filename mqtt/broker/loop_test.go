@@ -102,6 +102,7 @@ func TestStuckWriter(t *testing.T) {
 
 // The loop ends a silent client by its keep-alive, and no other.
 func TestLoopKeepAlive(t *testing.T) {
+	t.Parallel()
 	s := start(t, Config{}, nil)
 	s.connect(mqtt.V5, "patient", func(c *packet.Connect) { c.KeepAlive = 1000 })
 	alive := s.connect(mqtt.V5, "alive", func(c *packet.Connect) { c.KeepAlive = 3 })

@@ -11,6 +11,7 @@ import (
 
 // MQTT.js, which browsers and Node-RED use, over TCP and WebSocket, in each version.
 func TestMQTTjs(t *testing.T) {
+	t.Parallel()
 	node, modules := peertest.Need(t, "node"), peertest.NodeModules(t, "mqtt")
 	s := start(t, Config{Listener: []Listener{
 		{Name: "tcp", Bind: "127.0.0.1:0", AllowAnonymous: true},

@@ -32,7 +32,7 @@ func few(t *testing.T, soft, hard uint64) (child bool) {
 		return true
 	}
 	cmd := exec.Command("prlimit", fmt.Sprintf("--nofile=%d:%d", soft, hard), os.Args[0], "-test.run", "^"+t.Name()+"$", "-test.v")
-	cmd.Env = append(os.Environ(), key+"=1")
+	cmd.Env = append(os.Environ(), key+"=1", "GORACE=atexit_sleep_ms=50") // its own goroutines have ended: TestMain sees to that
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("in a process with %d files: %v\n%s", hard, err, out)
 	}

@@ -59,6 +59,7 @@ func (s *server) port() (host, port string) {
 
 // Debian's mosquitto clients, in each version and QoS, also through an outage.
 func TestMosquittoClients(t *testing.T) {
+	t.Parallel()
 	mosquittoSub, mosquittoPub := peertest.Need(t, "mosquitto_sub"), peertest.Need(t, "mosquitto_pub")
 	s := start(t, Config{}, nil)
 	host, port := s.port()
@@ -110,15 +111,23 @@ func TestMosquittoClients(t *testing.T) {
 // state of the bridge is told, and what is published while our broker is away
 // comes when it is back.
 func TestMosquittoBridge(t *testing.T) {
+	t.Parallel()
 	for _, version := range []string{"mqttv311", "mqttv50"} {
-		t.Run(version, func(t *testing.T) { bridge(t, version) })
+		t.Run(version, func(t *testing.T) {
+			t.Parallel()
+			bridge(t, version)
+		})
 	}
 }
 
 func bridge(t *testing.T, version string) {
 	mosquitto := peertest.Need(t, "mosquitto")
 	store := newMemory()
-	s := start(t, Config{}, store)
+	// An address of its own: nobody takes the port while the broker is away.
+	local := func(bind string) Config {
+		return Config{Listener: []Listener{{Name: "local", Bind: bind, AllowAnonymous: true}}}
+	}
+	s := start(t, local("127.0.7.1:0"), store)
 	ours := s.addr()
 	port := strconv.Itoa(peertest.FreePort(t))
 	theirs := "127.0.0.1:" + port
@@ -167,7 +176,7 @@ func bridge(t *testing.T, version string) {
 	for i := range 10 {
 		p.publish("here/down/x", fmt.Sprint("away ", i), 1, uint16(i+1))
 	}
-	s = start(t, Config{Listener: []Listener{{Name: "local", Bind: ours, AllowAnonymous: true}}}, store)
+	s = start(t, local(ours), store)
 	q = s.connect(mqtt.V5, "at-ours", durable)
 	for next := 0; next < 10; next++ {
 		m := q.receive()
@@ -214,6 +223,7 @@ print("ok")
 `
 
 func TestPaho(t *testing.T) {
+	t.Parallel()
 	python := peertest.NeedPython(t, "paho.mqtt.client")
 	s := start(t, Config{}, nil)
 	host, port := s.port()

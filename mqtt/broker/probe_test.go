@@ -180,6 +180,7 @@ func TestProbe05HeldHandshakesSlowThePublisher(t *testing.T) {
 
 // All that belongs to a message survives retain, offline queue and restart.
 func TestProbe07PropertiesSurvive(t *testing.T) {
+	t.Parallel()
 	store := newMemory()
 	s := start(t, Config{}, store)
 	r := s.connect(mqtt.V5, "r", durable)

@@ -26,6 +26,8 @@ type publish struct {
 
 	exchange *mqtt.Exchange
 
+	now    clock.Stamp // when the batch came, once somebody has asked
+	sole   bool        // one session gets it and nobody else
 	kept   *mqtt.Message
 	frames [12]frame // encoded once per version, QoS and retain
 }
@@ -53,7 +55,7 @@ func (p *publish) reset() {
 			frames[i].b = nil
 		}
 	}
-	*p = publish{frames: frames}
+	*p = publish{frames: frames, now: p.now}
 }
 
 // message is the message for keeping.
@@ -71,8 +73,18 @@ func (p *publish) message() *mqtt.Message {
 	default:
 		m, payload = &mqtt.Message{}, append([]byte(nil), payload...)
 	}
+	p.write(m, payload)
+	p.kept = m
+	return m
+}
+
+// write makes m the message, with a payload that it may keep.
+func (p *publish) write(m *mqtt.Message, payload []byte) {
 	if p.stamp.IsZero() {
-		p.stamp = clock.Now()
+		if p.now.IsZero() {
+			p.now = clock.Now()
+		}
+		p.stamp = p.now
 	}
 	*m = mqtt.Message{
 		Topic: p.topic, Payload: payload, QoS: p.qos, Retain: p.retain, Props: p.props,
@@ -81,8 +93,6 @@ func (p *publish) message() *mqtt.Message {
 	if p.retain {
 		m.From = p.from
 	}
-	p.kept = m
-	return m
 }
 
 // frame is the wire form for subscribers of a version that get it with this

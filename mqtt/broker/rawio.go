@@ -7,6 +7,9 @@ import (
 	"unsafe"
 )
 
+// scribble makes giveBack spoil what it gives back.
+const scribble = false
+
 // The sockets of the loop do not block, so their system calls need not be
 // announced to Go's scheduler. Announcing wakes its watching thread whenever
 // everything else is idle, which costs more than the call.

@@ -4,6 +4,9 @@ package broker
 
 import "syscall"
 
+// scribble makes giveBack spoil what it gives back.
+const scribble = true
+
 // The race detector has to see that what was written before a message happened
 // before it was read: package syscall tells it.
 

@@ -184,6 +184,7 @@ func (bt *batch) send(r *route, ack int) {
 		bt.retain(p)
 		r = bt.b.renewed(r)
 	}
+	p.sole = len(r.targets) == 1 && len(r.shares) == 0 && len(r.handlers) == 0 && !p.retain
 	for i := range r.targets {
 		bt.deliver(p, &r.targets[i])
 	}

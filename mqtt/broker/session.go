@@ -78,6 +78,7 @@ type entry struct {
 	retain   bool
 	dup      bool // sent on an earlier connection
 	released bool // QoS 2: PUBREC has come
+	lent     bool // msg is this entry's alone and goes back to its pool, see lend
 	current  bool // retained, on subscribe: only worth sending while it is still retained
 }
 

@@ -1,6 +1,10 @@
 package packet
 
-import "fieldgate/mqtt"
+import (
+	"encoding/binary"
+
+	"fieldgate/mqtt"
+)
 
 // Ack is what PUBACK, PUBREC, PUBREL and PUBCOMP hold (MQTT 5.0 §3.4 to §3.7).
 // Before 5.0 it is the packet id alone.
@@ -22,6 +26,22 @@ func (d *decoder) ack(v mqtt.Version) *Ack {
 	}
 	p.ReasonString, p.User = d.reasonProps(place(1 << d.what))
 	return p
+}
+
+// PlainAck is the packet id of a PUBACK, PUBREC, PUBREL or PUBCOMP that holds
+// nothing else, which means success in every version. It allocates nothing.
+// Where ok is false, Decode says what the packet is or what is wrong with it.
+func PlainAck(header byte, body []byte, v mqtt.Version) (id uint16, ok bool) {
+	switch TypeOf(header) {
+	case TypePuback, TypePubrec, TypePubrel, TypePubcomp:
+	default:
+		return 0, false
+	}
+	if len(body) != 2 || checkFlags(header, v) != nil {
+		return 0, false
+	}
+	id = binary.BigEndian.Uint16(body)
+	return id, id != 0
 }
 
 // reasonProps reads properties that can only be a reason string and user

@@ -83,7 +83,7 @@ func (e *encoder) packetID(id uint16) {
 
 // topicName writes the name that a message is published to.
 func (e *encoder) topicName(s, field string) {
-	if strings.ContainsAny(s, "+#") {
+	if strings.IndexByte(s, '+') >= 0 || strings.IndexByte(s, '#') >= 0 {
 		e.fail(mqtt.TopicNameInvalid, "%s %q holds a wildcard + or #", field, s)
 	}
 	e.string(s, field)
