@@ -14,7 +14,7 @@ var differences = map[string]string{
 	"3.1.1 3.3.1-2": "takes QoS 0 with DUP; it MUST be 0 by 3.3.1-2, and 4.8.0-1 closes: we are right",
 	"5.0 3.3.1-2":   "takes QoS 0 with DUP; it MUST be 0 by 3.3.1-2, and 4.13.1-1 closes: we are right",
 	"5.0 3.3.2-14":  "takes a response topic with wildcards; 3.3.2-14 forbids it: we are right",
-	"3.1.1 3.3.5-1": "sends a copy per subscription, we one with the highest QoS; 3.3.5-1 allows further copies: both are right",
+	"3.1.1 3.3.5-1": "sends one copy with the QoS of any of the subscriptions; the highest by 3.3.5-1: we are right",
 	"5.0 3.3.4-2":   "sends a copy per subscription, we one with the highest QoS; 3.3.4-2 allows further copies: both are right",
 	"5.0 3.3.4-4":   "sends a copy per subscription, each with its identifier, as 3.3.4-5 says; we one with all, as 3.3.4-4 says: both are right",
 	"5.0 3.3.4-6":   "takes subscription identifiers from a client; 3.3.4-6 forbids them: we are right",
