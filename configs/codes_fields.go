@@ -55,6 +55,7 @@ var busCodes = []codeText{
 	{"E0336", "TLS keys of a bus", "ca_file, cert_file, key_file and server_name stand beside tls = \"host:802\"; cert_file and key_file go together."},
 	{"E0337", "devices that dial in", "registration and heartbeat stand beside listen = \":5020\" and are text, \"hex:…\" or, for registration, \"regex:…\". Buses that share a port each need a registration."},
 	{"W0332", "baud and mode on Modbus TCP", "They mean nothing there and can be removed."},
+	{"W0333", "rs485 without effect", "active_low and the delays are for rs485.rts = \"ioctl\", where the kernel turns the line, and rs485 is for serial ports."},
 	{"W0334", "max_in_flight has no effect", "Only Modbus TCP numbers its requests. Where nothing tells which request an answer belongs to, they go one after another."},
 	{"E0340", "unit", "Units are 1 to 247; 255 is used on TCP."},
 	{"W0340", "reserved unit", "The standard keeps 248 to 255 for itself. Some devices use them all the same."},

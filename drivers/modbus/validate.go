@@ -43,9 +43,7 @@ func (b Bus) Validate(bad conf.Bad) {
 	if _, err := wire.ParseEcho(b.Echo); err != nil {
 		say("echo", "E0333", b.Echo, "", "%v", err)
 	}
-	if r := b.RS485.RTS; r != "" && r != "driver" && r != "ioctl" {
-		say("rs485.rts", "E0333", r, `use "driver" (the adapter turns the line) or "ioctl" (the kernel does)`, "unknown rts %q", r)
-	}
+	b.validateRS485(say)
 	if b.Retries != nil && (*b.Retries < 0 || *b.Retries > 10) {
 		say("retries", "E0334", "", "", "retries is 0 to 10, not %d", *b.Retries)
 	}
@@ -70,6 +68,27 @@ func (b Bus) Validate(bad conf.Bad) {
 	}
 	if t := b.Timeout.Std(); t > 0 && t < 5*time.Millisecond {
 		say("timeout", "E0335", "", "a unit needs some time to answer: try 300ms", "timeout %s is too short", b.Timeout)
+	}
+}
+
+func (b Bus) validateRS485(say sayFunc) {
+	r := b.RS485
+	if r.RTS != "" && r.RTS != "driver" && r.RTS != "ioctl" {
+		say("rs485.rts", "E0333", r.RTS, `use "driver" (the adapter turns the line) or "ioctl" (the kernel does)`, "unknown rts %q", r.RTS)
+	}
+	for _, d := range []struct {
+		key   string
+		value conf.Duration
+	}{{"rs485.delay_before", r.DelayBefore}, {"rs485.delay_after", r.DelayAfter}} {
+		if d.value.Std() > port.RS485MaxDelay || d.value.Std()%time.Millisecond != 0 {
+			say(d.key, "E0335", d.value.String(), "", "%s is 0 to 100 whole milliseconds, not %s", d.key, d.value)
+		}
+	}
+	switch {
+	case b.Port == "" && r != (RS485{}):
+		say("rs485", "W0333", "", "remove it", "rs485 is for a bus with port: there is no line to turn")
+	case r.RTS != "ioctl" && (r.ActiveLow || r.DelayBefore > 0 || r.DelayAfter > 0):
+		say("rs485", "W0333", "", `write rts = "ioctl", if the kernel is to turn the line`, "active_low and the delays have no effect: the adapter turns the line")
 	}
 }
 

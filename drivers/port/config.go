@@ -16,7 +16,7 @@ type Config struct {
 
 	// LowLatency asks the driver to hand bytes over at once: the tty's
 	// low-latency flag, and an FTDI chip's latency timer set to 1 ms. Close
-	// restores the timer. Not being permitted is a note, not an error.
+	// restores both. Not being permitted is a note, not an error.
 	LowLatency bool
 }
 

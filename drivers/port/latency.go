@@ -18,18 +18,34 @@ const asyncLowLatency = 1 << 13
 // Offset of the flags in struct serial_struct, the same on 32 and 64 bits.
 const serialStructFlags = 16
 
-// setLowLatency sets the tty's low-latency flag. Drivers without it say ENOTTY.
-func setLowLatency(f *os.File) error {
-	var s [128]byte // struct serial_struct is at most 72 bytes
-	if err := ioctl(f, unix.TIOCGSERIAL, unsafe.Pointer(&s)); err != nil {
-		return err
+// serialStruct is struct serial_struct of linux/serial.h: at most 72 bytes.
+type serialStruct [128]byte
+
+func (s *serialStruct) flags() uint32 { return binary.NativeEndian.Uint32(s[serialStructFlags:]) }
+
+func (s *serialStruct) setFlags(to uint32) { binary.NativeEndian.PutUint32(s[serialStructFlags:], to) }
+
+// setLowLatency sets the tty's low-latency flag, and returns how to take it back
+// where it was not set before. Drivers without it say ENOTTY.
+func (p *Port) setLowLatency() (restore func(), err error) {
+	var s serialStruct
+	if err := p.host.ioctl(p.file, unix.TIOCGSERIAL, unsafe.Pointer(&s)); err != nil {
+		return nil, err
 	}
-	flags := binary.NativeEndian.Uint32(s[serialStructFlags:])
-	if flags&asyncLowLatency != 0 {
-		return nil
+	if s.flags()&asyncLowLatency != 0 {
+		return nil, nil
 	}
-	binary.NativeEndian.PutUint32(s[serialStructFlags:], flags|asyncLowLatency)
-	return ioctl(f, unix.TIOCSSERIAL, unsafe.Pointer(&s))
+	s.setFlags(s.flags() | asyncLowLatency)
+	if err := p.host.ioctl(p.file, unix.TIOCSSERIAL, unsafe.Pointer(&s)); err != nil {
+		return nil, err
+	}
+	return func() {
+		var now serialStruct // others may have changed something else meanwhile
+		if p.host.ioctl(p.file, unix.TIOCGSERIAL, unsafe.Pointer(&now)) == nil {
+			now.setFlags(now.flags() &^ asyncLowLatency)
+			_ = p.host.ioctl(p.file, unix.TIOCSSERIAL, unsafe.Pointer(&now)) // unplugged by now: nothing to restore
+		}
+	}, nil
 }
 
 // latencyFile is where an FTDI adapter keeps its timer.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"unsafe"
 
 	"go.bug.st/serial"
 	"golang.org/x/sys/unix"
@@ -12,7 +13,16 @@ import (
 
 // Open takes the line for this process alone and sets it up. The error is an
 // *OpenError that names path, holder and remedy.
-func Open(cfg Config) (*Port, error) {
+func Open(cfg Config) (*Port, error) { return open(cfg, host{"/sys", ioctl}) }
+
+// host is the machine that a port belongs to. Tests put one in its place whose
+// drivers do what those of pseudo-terminals do not.
+type host struct {
+	sys   string // where sysfs is
+	ioctl func(f *os.File, request uint, arg unsafe.Pointer) error
+}
+
+func open(cfg Config, on host) (*Port, error) {
 	resolved, err := filepath.EvalSymlinks(cfg.Path)
 	if err != nil {
 		return nil, openError(cfg.Path, cfg.Path, err)
@@ -21,7 +31,7 @@ func Open(cfg Config) (*Port, error) {
 	if err != nil {
 		return nil, openError(cfg.Path, resolved, err)
 	}
-	p := &Port{cfg: cfg, node: resolved, file: f}
+	p := &Port{cfg: cfg, host: on, node: resolved, file: f}
 	if err := p.setUp(); err != nil {
 		f.Close()
 		return nil, openError(cfg.Path, resolved, err)
@@ -38,7 +48,7 @@ func (p *Port) setUp() error {
 		return err
 	}
 	if p.cfg.RS485 != nil {
-		if err := setRS485(p.file, *p.cfg.RS485); err != nil {
+		if err := p.setRS485(*p.cfg.RS485); err != nil {
 			return err
 		}
 	}
@@ -76,13 +86,15 @@ func (p *Port) modemLines() {
 	set("RTS", p.cfg.RTS, p.lib.SetRTS)
 }
 
+// lowLatency notes what Close has to put back.
 func (p *Port) lowLatency() {
-	err := setLowLatency(p.file)
+	restore, err := p.setLowLatency()
 	if err != nil && !errors.Is(err, unix.ENOTTY) && !errors.Is(err, unix.EINVAL) {
 		p.note("the low-latency flag may not be set: %v", err)
 	}
-	restore, note := lowerLatency(latencyFile("/sys", filepath.Base(p.node)))
-	p.restore = restore
+	p.restore = append(p.restore, restore)
+	restore, note := lowerLatency(latencyFile(p.host.sys, filepath.Base(p.node)))
+	p.restore = append(p.restore, restore)
 	if note != "" {
 		p.note("%s", note)
 	}

@@ -16,9 +16,10 @@ import (
 // Close may be called at any time, from any goroutine, and ends both.
 type Port struct {
 	cfg     Config
+	host    host
 	node    string // the device node behind cfg.Path when it was opened
 	file    *os.File
-	restore func()
+	restore []func() // nil entries have nothing to put back
 	notes   []string
 
 	mu     sync.Mutex // guards lib and closed: the library would use a closed descriptor's number
@@ -37,7 +38,7 @@ func (p *Port) Notes() []string { return p.notes }
 
 // Latency is the adapter's latency timer in milliseconds, 0 where it has none.
 func (p *Port) Latency() int {
-	return readLatency(latencyFile("/sys", filepath.Base(p.node)))
+	return readLatency(latencyFile(p.host.sys, filepath.Base(p.node)))
 }
 
 // Read returns as soon as there are bytes. After the deadline the error is
@@ -98,8 +99,10 @@ func (p *Port) Close() error {
 	}
 	p.closed = true
 	_ = flushQueues(p.file, unix.TCOFLUSH) // fails on a line that is gone, which has nothing to flush
-	if p.restore != nil {
-		p.restore()
+	for _, restore := range p.restore {
+		if restore != nil {
+			restore()
+		}
 	}
 	err := p.file.Close() // ours first: it ends a blocked Read
 	if e := p.lib.Close(); err == nil {
