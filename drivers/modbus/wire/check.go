@@ -21,7 +21,7 @@ func (l *Line) checkRead(req Request) (probe Request, why string) {
 		return Request{}, ""
 	}
 	probe = l.differentRead(req)
-	probe.Timeout = max(l.timeout(req), echoSilence)
+	probe.Timeout, probe.NoRetry = max(l.timeout(req), echoSilence), req.NoRetry
 	return probe, why
 }
 

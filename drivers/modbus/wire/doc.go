@@ -19,6 +19,8 @@
 //     still come, a request whose answer would look the same is preceded by a
 //     check read whose answer looks different: units answer in order, so once
 //     that one is answered nothing older can follow.
+//   - The first request to a unit after another one's silence may be missed by it:
+//     it is repeated once, whatever Retries is, and that time-out does not count.
 //   - A write is never repeated, unless the caller says that it may be.
 //
 // On Modbus TCP the transaction number does all this, in the clear or over TLS.

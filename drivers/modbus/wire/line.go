@@ -43,6 +43,7 @@ type Line struct {
 	chunk    [512]byte
 	active   time.Time // when the last character was, or will have been, on the line
 	unit     byte      // of the last request
+	missed   bool      // that one was never answered
 	dirty    bool      // something may still come: quarantine before the next request
 	dirtyAt  time.Time
 	echo     echoState
@@ -141,6 +142,7 @@ func (l *Line) named(err error) error {
 type attempts struct {
 	busy, failed int
 	reopened     bool
+	excused      bool
 }
 
 func (a *attempts) next(cfg Config, req Request, err error) (pause time.Duration, again bool) {
@@ -164,6 +166,9 @@ func (a *attempts) next(cfg Config, req Request, err error) (pause time.Duration
 		return 0, true
 	case errors.Is(err, ErrGone), errors.Is(err, ErrBusy), errors.Is(err, ErrRequest):
 		return 0, false
+	case errors.Is(err, errExcused) && repeatable && !a.excused:
+		a.excused = true
+		return 0, true
 	}
 	if !repeatable || req.NoRetry || a.failed >= cfg.Retries {
 		return 0, false
@@ -216,11 +221,15 @@ type outcome struct {
 	start  time.Time
 	end    time.Time // of the last byte, or of the wait
 	fresh  bool      // first request after a change of unit
+	excuse bool      // the one before was to another unit, and was never answered
 }
 
 // exchange talks once and counts.
 func (l *Line) exchange(ctx context.Context, req Request, talk func(context.Context, Request, *outcome) error) (Reply, error) {
 	l.out = outcome{fresh: req.Unit != l.unit, rx: l.out.rx[:0]}
+	// A unit that hears how another does not answer may take our next request for
+	// that answer, and miss it: libmodbus #83. That is not its fault.
+	l.out.excuse = l.framer != nil && l.out.fresh && l.missed && !req.NoRetry
 	return l.conclude(req, talk(ctx, req, &l.out))
 }
 
@@ -230,7 +239,10 @@ func (l *Line) conclude(req Request, err error) (Reply, error) {
 	if o.tx == nil {
 		return Reply{}, unsent(err)
 	}
-	l.unit = req.Unit
+	l.unit, l.missed = req.Unit, errors.Is(err, ErrTimeout)
+	if o.excuse = o.excuse && l.missed && reads(req.Function); o.excuse {
+		err = excusedError{err}
+	}
 	took := o.end.Sub(o.start)
 	at := clock.At(o.end)
 	l.stats.exchanged(req, o, err)

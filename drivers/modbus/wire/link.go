@@ -33,6 +33,13 @@ type unsentError struct{ error }
 
 func (e unsentError) Unwrap() []error { return []error{errUnsent, e.error} }
 
+// errExcused marks a time-out that says nothing about its unit yet.
+var errExcused = errors.New("excused")
+
+type excusedError struct{ error }
+
+func (e excusedError) Unwrap() []error { return []error{errExcused, e.error} }
+
 func unsent(err error) error {
 	if err == nil {
 		return nil

@@ -110,6 +110,9 @@ func (c *counters) exchanged(req Request, o *outcome, err error) {
 		u.served(req)
 		return
 	}
+	if o.excuse {
+		return // the repeat tells
+	}
 	c.failed(u, err)
 	u.Last = err.Error()
 	if answered {
