@@ -22,7 +22,8 @@ func (a *app) planCommand() *cobra.Command {
 		Long: `Shows what the gateway asks of each device, by the configuration: nothing is started. Predicted times assume 20 ms for
 a serial unit and 5 ms for a TCP device to answer. Where the gateway runs, what it has measured stands beside them: the
 median of the last answers, the share of the line since it began, and what went wrong. Requests with a * are those of
-the running gateway only: it has learnt something, or runs with another configuration.`,
+the running gateway only: it has learnt something, or runs with another configuration. Below the requests stands what
+other settings of speed and max_gap would make of the line.`,
 		GroupID: "file", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			// What is missing on this machine does not change the requests.
@@ -66,10 +67,18 @@ type busPlan struct {
 	Load     float64       `json:"load"`     // share of line time
 	CycleMs  float64       `json:"cycle_ms"` // if all were due at once
 	Requests []requestPlan `json:"requests"`
+	Others   []alternative `json:"alternatives,omitempty"` // what other settings would make of it
 
 	Running         bool    `json:"running"` // the gateway has the bus; the next two are measured
 	MeasuredLoad    float64 `json:"measured_load,omitempty"`
 	MeasuredCycleMs float64 `json:"measured_cycle_ms,omitempty"`
+}
+
+type alternative struct {
+	Setting  string  `json:"setting"`
+	Requests int     `json:"requests"`
+	CycleMs  float64 `json:"cycle_ms"`
+	Load     float64 `json:"load"`
 }
 
 type requestPlan struct {
@@ -122,6 +131,9 @@ func planBuses(file *configs.File) []busPlan {
 				p.CycleMs += millis(r.Time)
 			}
 			p.Requests = append(p.Requests, planOf(r))
+		}
+		for _, o := range modbus.Alternatives(b, file.Device) {
+			p.Others = append(p.Others, alternative{o.Setting, o.Requests, millis(o.Cycle), o.Load})
 		}
 		plans = append(plans, p)
 	}
@@ -205,7 +217,7 @@ func (a *app) printPlan(plans []busPlan) {
 	}
 	for _, p := range plans {
 		planned := len(slices.DeleteFunc(slices.Clone(p.Requests), func(r requestPlan) bool { return r.Learnt }))
-		a.printf("%s   %d requests, %.0f ms if all are due at once, %s\n", a.paintOn(a.out, bold, p.Bus), planned, p.CycleMs, a.loadText(p.Load))
+		a.printf("%s   %d request%s, %.0f ms if all are due at once, %s\n", a.paintOn(a.out, bold, p.Bus), planned, plural(planned), p.CycleMs, a.loadText(p.Load))
 		if p.Running {
 			a.printf("%*s   measured: %.0f ms, %s\n", len([]rune(p.Bus)), "", p.MeasuredCycleMs, a.loadText(p.MeasuredLoad))
 		}
@@ -219,7 +231,16 @@ func (a *app) printPlan(plans []busPlan) {
 			r.print(w, p.Running)
 		}
 		w.Flush()
+		a.printAlternatives(p.Others)
 	}
+}
+
+func (a *app) printAlternatives(list []alternative) {
+	w := tabwriter.NewWriter(a.out, 0, 4, 2, ' ', 0)
+	for _, o := range list {
+		fmt.Fprintf(w, "  with %s\t%d request%s\t%.0f ms\t%.1f %% of the line\n", o.Setting, o.Requests, plural(o.Requests), o.CycleMs, o.Load*100)
+	}
+	w.Flush()
 }
 
 func (r *requestPlan) print(w io.Writer, running bool) {

@@ -13,13 +13,17 @@ import (
 )
 
 func (a *app) pollCommand() *cobra.Command {
-	return &cobra.Command{
+	relearn := false
+	c := &cobra.Command{
 		Use: "poll DEVICE", Short: "One real poll of a device, with the time of each request", GroupID: "field", Args: cobra.ExactArgs(1),
 		Long: `Has the running gateway read all tags of a device now, between its polls, and shows what each request took and what
-the tags are. The values are published as after any poll.`,
+the tags are. The values are published as after any poll.
+
+--relearn forgets first what was found out about the device: blocks that it refused and that are read in pieces since,
+registers that it does not have and that are left alone. For a device that was changed, or repaired.`,
 		RunE: func(c *cobra.Command, args []string) error {
 			var doc pollDoc
-			if err := a.ask(c.Context(), 10*time.Second, "POST", "/poll", pollRequest{args[0]}, &doc); err != nil {
+			if err := a.ask(c.Context(), 10*time.Second, "POST", "/poll", pollRequest{args[0], relearn}, &doc); err != nil {
 				return err
 			}
 			var err error
@@ -34,10 +38,13 @@ the tags are. The values are published as after any poll.`,
 			return err
 		},
 	}
+	c.Flags().BoolVar(&relearn, "relearn", false, "forget first what was found out about the device")
+	return c
 }
 
 type pollRequest struct {
-	Device string `json:"device"`
+	Device  string `json:"device"`
+	Relearn bool   `json:"relearn,omitempty"`
 }
 
 // pollDoc is the document of `fieldgate poll --json`.
@@ -78,6 +85,11 @@ func (c *control) poll(r *http.Request) (any, error) {
 	d, _, _, err := c.g.find(target{Device: q.Device})
 	if err != nil {
 		return nil, err
+	}
+	if q.Relearn {
+		if err := d.Relearn(r.Context(), q.Device); err != nil {
+			return nil, err
+		}
 	}
 	started := time.Now()
 	samples, requests, failed := d.PollOnce(r.Context(), q.Device)

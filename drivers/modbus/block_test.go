@@ -54,6 +54,49 @@ func TestRefusedBlockIsTakenApartAndRemembered(t *testing.T) {
 	})
 }
 
+// TestRelearn: a device that was repaired is asked for everything again, in one
+// request, and so it is after a restart.
+func TestRelearn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		u := &fakeUnit{holding: registers(0, 10)}
+		delete(u.holding, 2)
+		l := newFakeLine(map[byte]*fakeUnit{1: u})
+		memory := &fakeMemory{map[string][]byte{}}
+		d := dev("plc", 1, tag("a", "h0"), tag("b", "h2"), tag("c", "h5"), when(Once, tag("serial", "h9")))
+		b := newBench(t, l, memory, d)
+		b.run(10 * time.Second)
+		if got := b.last("plc", "b"); got != "bad(config)" {
+			t.Fatalf("a register that it does not have: %q", got)
+		}
+		l.change(func() { u.holding[2] = 2 })
+		b.run(10 * time.Second)
+		b.forget()
+		b.run(time.Second)
+		if got := l.requests(); slices.Contains(got, "1 f3 0+6") || b.last("plc", "b") != "nothing" {
+			t.Fatalf("it is asked for all already: %q", got)
+		}
+		if err := b.d.Relearn(t.Context(), "plc"); err != nil {
+			t.Fatal(err)
+		}
+		b.run(1500 * time.Millisecond)
+		if got := l.requests(); !slices.Equal(slices.Compact(got), []string{"1 f3 0+6", "1 f3 9+1", "1 f3 0+6"}) &&
+			!slices.Equal(slices.Compact(got), []string{"1 f3 9+1", "1 f3 0+6"}) || b.last("plc", "b") != "2" {
+			t.Errorf("%q; b is %q", got, b.last("plc", "b"))
+		}
+		if err := b.d.Relearn(t.Context(), "nobody"); err == nil {
+			t.Error("a device that does not exist has forgotten something")
+		}
+		b.stop()
+		l.requests()
+		b = newBench(t, l, memory, d)
+		defer b.stop()
+		b.run(500 * time.Millisecond)
+		if got := l.requests(); !slices.Contains(got, "1 f3 0+6") {
+			t.Errorf("after a restart: %q", got)
+		}
+	})
+}
+
 func TestMissingRegisterIsFoundAndLeftAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		u := &fakeUnit{holding: registers(0, 20)}

@@ -1,7 +1,10 @@
 package modbus
 
 import (
+	"bytes"
 	"fmt"
+	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -80,6 +83,41 @@ func TestSlowPollsOnAnOverloadedLine(t *testing.T) {
 		}
 		if s := b.stats("fast"); s.Overruns == 0 {
 			t.Error("the line was not overloaded")
+		}
+	})
+}
+
+// hintingLine has hints, as a line with counters has.
+type hintingLine struct {
+	*fakeLine
+	hints []string
+}
+
+func (l *hintingLine) Stats() wire.Stats {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return wire.Stats{Hints: slices.Clone(l.hints)}
+}
+
+// TestHintsAreLoggedOnce, however often their numbers change.
+func TestHintsAreLoggedOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFakeLine(map[byte]*fakeUnit{1: {holding: registers(0, 4)}})
+		l := &hintingLine{fakeLine: f}
+		var log bytes.Buffer
+		o := Options{Log: slog.New(slog.NewTextHandler(&log, nil))}
+		b := newBenchWith(t, o, Bus{Name: "bus", TCP: "127.0.0.1"}, l, f, nil, dev("plc", 1, tag("v", "h1")))
+		b.run(2 * time.Minute)
+		for n := range 10 {
+			f.change(func() {
+				l.hints = []string{fmt.Sprintf("many answers come late: raise timeout to %dms", 300+n), "wiring"}
+			})
+			b.run(time.Minute)
+		}
+		b.stop()
+		text := log.String()
+		if strings.Count(text, "raise timeout to 300ms") != 1 || strings.Count(text, "raise timeout") != 1 || strings.Count(text, "msg=wiring bus=bus") != 1 {
+			t.Error(text)
 		}
 	})
 }

@@ -179,3 +179,31 @@ func TestLoadWarning(t *testing.T) {
 		t.Error(warning)
 	}
 }
+
+func TestAlternatives(t *testing.T) {
+	d := dev("m", 1, tag("a", "i0:float32"), tag("b", "i8:float32"), tag("c", "i52:float32"))
+	d.Bus, d.MaxGap = "l", 2
+	serial := Bus{Name: "l", Port: "/dev/x"}
+	is := measureUp("", Plan(serial, []Device{d}))
+	got := map[string]Alternative{}
+	for _, a := range Alternatives(serial, []Device{d}) {
+		got[a.Setting] = a
+	}
+	fast, auto := got["baud = 19200"], got[`max_gap = "auto"`]
+	if fast.Requests != is.Requests || fast.Load >= is.Load || fast.Cycle >= is.Cycle || got["baud = 115200"].Load >= fast.Load {
+		t.Errorf("as it is %+v, else %+v", is, got)
+	}
+	if auto.Requests >= is.Requests || auto.Load >= is.Load {
+		t.Errorf("as it is %+v, with auto %+v", is, auto)
+	}
+	for _, same := range []string{"baud = 9600", "max_gap = 0"} {
+		if a, listed := got[same]; listed {
+			t.Errorf("%s changes nothing, and is listed: %+v", same, a)
+		}
+	}
+	for _, a := range Alternatives(Bus{Name: "l", TCP: "h"}, []Device{d}) {
+		if strings.HasPrefix(a.Setting, "baud") {
+			t.Errorf("%s on TCP", a.Setting)
+		}
+	}
+}

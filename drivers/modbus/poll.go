@@ -46,10 +46,13 @@ type poller struct {
 
 	missed   map[*device]int // slots since the last notice
 	noticeAt time.Time
+
+	told    map[string]bool // hints, without their numbers
+	hintsAt time.Time       // when they were looked at last
 }
 
 func newPoller(d *Driver, l line, report func([]drivers.Sample)) *poller {
-	p := &poller{d: d, line: l, report: report, sched: d.startUnits(time.Now()), missed: map[*device]int{}}
+	p := &poller{d: d, line: l, report: report, sched: d.startUnits(time.Now()), missed: map[*device]int{}, told: map[string]bool{}, hintsAt: time.Now()}
 	if d.width() > 1 {
 		p.streamer, _ = l.(streamer)
 	}
@@ -71,6 +74,7 @@ func (p *poller) loop(ctx context.Context) {
 	defer timer.Stop()
 	defer p.flush()
 	for ctx.Err() == nil {
+		p.tellHints(time.Now())
 		p.fetchJobs()
 		g, wait := p.next()
 		if place := p.nextJob(g != nil); place != nil {
