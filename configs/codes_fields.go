@@ -15,7 +15,7 @@ var valueCodes = []codeText{
 	{"E0212", "enum", "enum names raw values: enum = { 0 = \"off\", 1 = \"on\" }, each once."},
 	{"E0213", "invalid", "invalid lists raw values that mean \"no value\": numbers, \"0x8000\", or one of the presets \"sunspec\", \"ff\" and \"7fff\"."},
 	{"E0214", "on_invalid", "on_invalid is bad, drop or hold."},
-	{"E0215", "kind", "kind is \"counter\" or left out; a text is no counter."},
+	{"E0215", "kind", "kind is \"counter\" or left out; a text is no counter. max_rate is how much a counter may rise per second."},
 	{"E0216", "round", "round is the number of decimals, from -9 to 15."},
 	{"E0217", "deadband", "deadband is a number, 0.2, or a share of the last value, \"0.5%\"."},
 	{"E0218", "bits", "bits takes a piece of an integer, lowest bit first: bits = \"4..7\"."},

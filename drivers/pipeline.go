@@ -4,6 +4,7 @@ import (
 	"math"
 	"math/big"
 	"strings"
+	"time"
 
 	"fieldgate/buffer/clock"
 )
@@ -19,6 +20,7 @@ type Rules struct {
 	OnInvalid string         // bad (default) | drop | hold
 	Range     []float64      // [min, max] of the scaled value; outside is bad, never clamped
 	Kind      string         // "" | counter
+	MaxRate   float64        // of a counter: how much it may rise per second; 0: any
 	Round     *int           // decimal places
 }
 
@@ -30,9 +32,9 @@ type RawType struct {
 	Text   bool //
 }
 
-// counterConfirm is how many reads in a row must show a counter that fell
-// before the fall is believed: one lower read is a glitch or a reset answer,
-// and would be booked as energy.
+// counterConfirm is how many reads in a row must show a counter that fell, or
+// that rose too fast, before that is believed: one such read is a glitch or a
+// reset answer, and would be booked as energy.
 const counterConfirm = 2
 
 // Pipeline turns raw values of one tag into samples, in the order: invalid
@@ -54,6 +56,9 @@ type Pipeline struct {
 	haveLast bool
 	falls    int   // reads in a row below last
 	fallen   Value // the lowest of them
+
+	maxRate float64
+	jumped  Sample // what rose too fast; null: nothing
 }
 
 // NewPipeline compiles rules; Validate reports what would be wrong with them,
@@ -79,7 +84,7 @@ func (p *Pipeline) ApplyShift(raw Value, shift int, at clock.Stamp) (s Sample, k
 	if reason != "" {
 		return p.reject(reason, at)
 	}
-	if p.counter && !p.rises(v) {
+	if p.counter && !p.believes(v, at) {
 		return Sample{}, false
 	}
 	s = Sample{Value: v, Quality: Good, Time: at}
@@ -154,7 +159,32 @@ func (p *Pipeline) reject(reason string, at clock.Stamp) (Sample, bool) {
 	return Sample{Quality: Bad, Reason: reason, Time: at}, true
 }
 
-// rises reports whether a counter's value is to be believed.
+// believes reports whether a counter's value is to be taken.
+func (p *Pipeline) believes(v Value, at clock.Stamp) bool {
+	if !p.rises(v) {
+		return false
+	}
+	if p.maxRate > 0 && p.haveLast && p.tooFast(p.last, v, at) && (p.jumped.Value.IsNull() || less(v, p.jumped.Value) || p.tooFast(p.jumped, v, at)) {
+		p.jumped = Sample{Value: v, Time: at}
+		return false
+	}
+	p.jumped = Sample{}
+	return true
+}
+
+// rateLeast is the shortest time over which a rise is judged: a counter moves in
+// steps.
+const rateLeast = time.Second
+
+// tooFast reports a rise beyond MaxRate.
+func (p *Pipeline) tooFast(from Sample, v Value, at clock.Stamp) bool {
+	a, _ := from.Value.Float()
+	b, _ := v.Float()
+	return b-a > p.maxRate*max(at.Sub(from.Time), rateLeast).Seconds()
+}
+
+// rises reports whether a counter's value is not below the last one, or was so
+// often enough.
 func (p *Pipeline) rises(v Value) bool {
 	last := p.last.Value
 	if !p.haveLast || !less(v, last) {

@@ -147,6 +147,33 @@ func TestCounterNeedsConfirmationToFall(t *testing.T) {
 	}
 }
 
+// TestCounterThatJumps: a rise beyond max_rate is believed when the next read
+// goes on from there, and forgotten when it does not.
+func TestCounterThatJumps(t *testing.T) {
+	p := newPipe(t, Rules{Kind: "counter", MaxRate: 2}, u32)
+	for i, c := range []struct {
+		second int64
+		in     uint64
+		want   string
+	}{
+		{0, 1000, "1000"}, {1, 1002, "1002"}, {2, 4294967295, "-"}, {3, 1006, "1006"}, // one glitch is forgotten
+		{4, 9000, "-"}, {5, 9002, "9002"}, // the meter was changed
+		{6, 20000, "-"}, {7, 30000, "-"}, {8, 30001, "30001"}, // each jump starts anew
+		{9, 50000, "-"}, {10, 40000, "-"}, {11, 30007, "30007"},
+		{1011, 32007, "32007"}, // after an outage more may have come together
+		{1012, 0, "-"}, {1013, 0, "0"}, {1014, 1, "1"},
+	} {
+		s, keep := p.Apply(UintValue(c.in), clock.Stamp{Nanos: 1 + c.second*1e9})
+		got := "-"
+		if keep {
+			got = s.Value.String()
+		}
+		if got != c.want {
+			t.Errorf("read %d of %d: %s, want %s", i, c.in, got, c.want)
+		}
+	}
+}
+
 func TestInvert(t *testing.T) {
 	for _, c := range []struct {
 		name  string
@@ -211,6 +238,8 @@ func TestRulesValidate(t *testing.T) {
 		{"range of one", Rules{Range: []float64{5}}, i16, "range", "E0211"},
 		{"on_invalid", Rules{OnInvalid: "ignore"}, i16, "on_invalid", "E0214"},
 		{"kind", Rules{Kind: "gauge"}, i16, "kind", "E0215"},
+		{"rate of no counter", Rules{MaxRate: 1}, i16, "max_rate", "E0215"},
+		{"negative rate", Rules{Kind: "counter", MaxRate: -1}, i16, "max_rate", "E0215"},
 		{"round", Rules{Round: ptr(99)}, i16, "round", "E0216"},
 		{"bits beyond", Rules{Bits: "8..16"}, i16, "bits", "E0218"},
 		{"bits backwards", Rules{Bits: "7..4"}, i16, "bits", "E0218"},

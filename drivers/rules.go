@@ -36,7 +36,7 @@ func compile(r Rules, t RawType) (*Pipeline, []conf.Problem) {
 	bad := func(key, code, help, format string, args ...any) {
 		problems = append(problems, conf.Problem{Key: key, Code: code, Help: help, Text: fmt.Sprintf(format, args...)})
 	}
-	p := &Pipeline{raw: t, onBad: r.OnInvalid, round: r.Round, counter: r.Kind == "counter"}
+	p := &Pipeline{raw: t, onBad: r.OnInvalid, round: r.Round, counter: r.Kind == "counter", maxRate: r.MaxRate}
 	scale := 1.0
 	if r.Scale != nil {
 		scale = *r.Scale
@@ -68,6 +68,9 @@ func compile(r Rules, t RawType) (*Pipeline, []conf.Problem) {
 	}
 	if p.counter && t.Text {
 		bad("kind", "E0215", "", "a text cannot be a counter")
+	}
+	if r.MaxRate != 0 && (!p.counter || !(r.MaxRate > 0) || math.IsInf(r.MaxRate, 0)) {
+		bad("max_rate", "E0215", `it stands beside kind = "counter"`, "max_rate is how much a counter may rise per second, a number above 0")
 	}
 	if r.Round != nil && (*r.Round < -9 || *r.Round > 15) {
 		bad("round", "E0216", "", "round takes -9 to 15 decimal places, not %d", *r.Round)

@@ -220,9 +220,9 @@ func TestAtomicAndSinglePolls(t *testing.T) {
 	})
 }
 
-// TestAtomicIsNotSplit: a group that a device refuses has no values rather than
+// TestH52AtomicIsNotSplit: a group that a device refuses has no values rather than
 // values of two moments.
-func TestAtomicIsNotSplit(t *testing.T) {
+func TestH52AtomicIsNotSplit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		u := &fakeUnit{holding: registers(0, 20)}
 		delete(u.holding, 7)

@@ -12,7 +12,7 @@ import (
 	"fieldgate/drivers/modbus/wire"
 )
 
-func TestRefusedBlockIsTakenApartAndRemembered(t *testing.T) {
+func TestH17RefusedBlockIsTakenApartAndRemembered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		u := &fakeUnit{holding: registers(0, 10)}
 		delete(u.holding, 3) // a hole between tags

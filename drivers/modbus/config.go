@@ -116,7 +116,8 @@ type Tag struct {
 	Invalid    any            `toml:"invalid"`    // list of raw values, or "sunspec", "ff", "7fff"
 	OnInvalid  string         `toml:"on_invalid"` // bad|drop|hold
 	Range      []float64      `toml:"range"`
-	Kind       string         `toml:"kind"` // counter
+	Kind       string         `toml:"kind"`     // counter
+	MaxRate    float64        `toml:"max_rate"` // of a counter, per second
 	Round      *int           `toml:"round"`
 	Deadband   any            `toml:"deadband"` // 0.2 or "0.5%"
 	Report     string         `toml:"report"`   // change|poll

@@ -406,6 +406,6 @@ func (t *Tag) rules(r Register) drivers.Rules {
 	}
 	return drivers.Rules{
 		Scale: t.Scale, Offset: t.Offset, Bits: bits, Enum: t.Enum, Invalid: t.Invalid, OnInvalid: t.OnInvalid,
-		Range: t.Range, Kind: t.Kind, Round: t.Round,
+		Range: t.Range, Kind: t.Kind, MaxRate: t.MaxRate, Round: t.Round,
 	}
 }

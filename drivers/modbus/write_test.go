@@ -91,7 +91,7 @@ func TestWrites(t *testing.T) {
 	}
 }
 
-func TestWriteFailures(t *testing.T) {
+func TestH51WriteFailures(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		unit func(u *fakeUnit)
