@@ -18,9 +18,10 @@ import (
 const crashes = 30
 
 // TestBrokerKilled kills a broker-only gateway at random moments while ten
-// publishers wait for their PUBACKs. Nothing that was acknowledged is missing
-// afterwards, for a session that was away all the time and among what is
-// retained; and what there is keeps the order of each publisher.
+// publishers wait for their acknowledgements, five of QoS 1 and five of QoS 2.
+// Nothing that was acknowledged is missing afterwards, for a session that was
+// away all the time and among what is retained; what there is keeps the order
+// of each publisher; and what was published with QoS 2 is there once.
 func TestBrokerKilled(t *testing.T) {
 	dir, port := t.TempDir(), freePort(t)
 	file := writeFile(t, filepath.Join(dir, "gateway.toml"), fmt.Sprintf(`[gateway]
@@ -50,7 +51,7 @@ dir = "%s/state"
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := conn.Subscribe(t.Context(), mqtt.Subscription{Filter: "crash/+", QoS: 1, RetainHandling: 2}); err != nil {
+	if _, err := conn.Subscribe(t.Context(), mqtt.Subscription{Filter: "crash/+", QoS: 2, RetainHandling: 2}); err != nil {
 		t.Fatal(err)
 	}
 	conn.Close()
@@ -60,8 +61,8 @@ dir = "%s/state"
 	publishers := make([]*crashPublisher, 10)
 	var running sync.WaitGroup
 	for i := range publishers {
-		publishers[i] = &crashPublisher{topic: fmt.Sprintf("crash/%d", i), url: url}
-		running.Go(func() { publishers[i].run(ctx) })
+		publishers[i] = newCrashPublisher(url, i, mqtt.QoS(1+i%2))
+		running.Go(func() { publishers[i].run(ctx, t) })
 	}
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
@@ -89,30 +90,83 @@ dir = "%s/state"
 	gateway.stop(syscall.SIGINT)
 }
 
-// crashPublisher publishes numbers, and remembers which were acknowledged.
+// crashPublisher publishes numbers, one after another, and remembers which were
+// acknowledged. One of QoS 1 gives up what was not when the broker went; one of
+// QoS 2 keeps its session and ends each exchange.
 type crashPublisher struct {
-	topic, url   string
-	next         int
+	topic string
+	cfg   client.Config
+	qos   mqtt.QoS
+	next  int
+
+	mu           sync.Mutex
 	acknowledged []int
 }
 
-func (p *crashPublisher) run(ctx context.Context) {
-	for ctx.Err() == nil {
-		conn, err := client.Dial(ctx, client.Config{URL: p.url, ClientID: p.topic, CleanStart: true})
+func newCrashPublisher(url string, i int, qos mqtt.QoS) *crashPublisher {
+	p := &crashPublisher{topic: fmt.Sprintf("crash/%d", i), qos: qos}
+	p.cfg = client.Config{URL: url, ClientID: fmt.Sprintf("publisher-%d", i), CleanStart: true}
+	if qos == 2 {
+		p.cfg.CleanStart, p.cfg.SessionExpiry, p.cfg.Session = false, 3600, client.NewSession()
+	}
+	return p
+}
+
+func (p *crashPublisher) unfinished() int {
+	if p.cfg.Session == nil {
+		return 0
+	}
+	return p.cfg.Session.Unfinished()
+}
+
+func (p *crashPublisher) run(ctx context.Context, t *testing.T) {
+	end := time.Time{}
+	for ctx.Err() == nil || p.unfinished() > 0 {
+		if ctx.Err() != nil && end.IsZero() {
+			end = time.Now().Add(patience)
+		}
+		if !end.IsZero() && time.Now().After(end) {
+			t.Errorf("%s: %d exchanges are never ended", p.topic, p.unfinished())
+			return
+		}
+		conn, err := client.Dial(context.Background(), p.cfg)
 		if err != nil {
 			time.Sleep(10 * time.Millisecond) // it is down; the port refuses at once
 			continue
 		}
-		for err == nil && ctx.Err() == nil {
-			p.next++
-			m := mqtt.Message{Topic: p.topic, Payload: fmt.Append(nil, p.next), QoS: 1, Retain: true}
-			if err = conn.Publish(ctx, m); err == nil {
-				p.acknowledged = append(p.acknowledged, p.next)
-			}
+		for ctx.Err() == nil && p.publish(conn) {
+		}
+		for begin := time.Now(); p.unfinished() > 0 && conn.Err() == nil && time.Since(begin) < patience; {
+			time.Sleep(5 * time.Millisecond)
 		}
 		conn.Close()
 		<-conn.Done()
 	}
+}
+
+// publish sends the next number and waits for the end of its exchange, or of
+// the connection; then it returns false.
+func (p *crashPublisher) publish(conn *client.Conn) bool {
+	p.next++
+	n := p.next
+	over := make(chan struct{})
+	m := mqtt.Message{Topic: p.topic, Payload: fmt.Append(nil, n), QoS: p.qos, Retain: true}
+	err := conn.PublishAsync(context.Background(), m, func(err error) {
+		if err == nil {
+			p.mu.Lock()
+			p.acknowledged = append(p.acknowledged, n)
+			p.mu.Unlock()
+		}
+		close(over)
+	})
+	if err != nil {
+		return false
+	}
+	select {
+	case <-over:
+	case <-conn.Done():
+	}
+	return conn.Err() == nil
 }
 
 // check compares with what came. A number that was not acknowledged may be
