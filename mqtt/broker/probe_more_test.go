@@ -7,6 +7,7 @@ import (
 	"os"
 	"runtime"
 	"strconv"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -30,22 +31,27 @@ func TestProbe03OfflineQueueInOrder(t *testing.T) {
 			r.subscribe(sub("t/#", 1))
 			r.leave()
 			const publishers = 4
+			var wg sync.WaitGroup
 			for i := range publishers {
 				w := s.connect(mqtt.V311, fmt.Sprint("w", i))
-				go func() {
+				wg.Go(func() {
+					var page []packet.Packet
 					for k := range n / publishers {
-						w.send(pub(fmt.Sprint("t/", i), strconv.Itoa(k), 1, uint16(k%500+1)))
-						if k%500 == 499 || k == n/publishers-1 {
-							for range k%500 + 1 {
+						page = append(page, pub(fmt.Sprint("t/", i), strconv.Itoa(k), 1, uint16(k%500+1)))
+						if len(page) == 500 || k == n/publishers-1 {
+							w.send(page...)
+							for range page {
 								if _, err := w.next(); err != nil {
 									t.Error(err)
 									return
 								}
 							}
+							page = page[:0]
 						}
 					}
-				}()
+				})
 			}
+			wg.Wait()
 			waitFor(t, "all of them", func() bool { return s.Clients()[0].Queued == n })
 			r = s.connect(mqtt.V5, "r", durable)
 			var next [publishers]int
