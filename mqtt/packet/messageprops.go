@@ -3,9 +3,12 @@ package packet
 import "fieldgate/mqtt"
 
 // takeMessageProp puts a property of an application message into props, which
-// are made with the first one.
+// are made with the first one that says something.
 func takeMessageProp(d *decoder, props *mqtt.Properties, p property) *mqtt.Properties {
 	if props == nil {
+		if p.id == propPayloadFormat && p.num == 0 || p.id == propContentType && len(p.data) == 0 {
+			return nil // means the same as none
+		}
 		props = &mqtt.Properties{}
 	}
 	switch p.id {
