@@ -122,7 +122,7 @@ func (l *bare) handle(c *conn, b []byte) {
 
 // answer is a client's PUBACK, PUBREC, PUBREL or PUBCOMP.
 func (l *bare) answer(c *conn, typ packet.Type, id uint16) {
-	l.ack = appendAck(l.ack[:0], &ack{typ: typ, id: id}, c.version)
+	l.ack = c.appendAck(l.ack[:0], &ack{typ: typ, id: id})
 	l.handle(c, l.ack)
 }
 

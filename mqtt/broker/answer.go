@@ -50,10 +50,10 @@ func (c *conn) answer(bt *batch) {
 			continue
 		}
 		if h != nil && (a.typ == packet.TypePuback || a.typ == packet.TypePubrec) {
-			h.bytes = appendAck(h.bytes, a, c.version)
+			h.bytes = c.appendAck(h.bytes, a)
 			h.count++
 		} else {
-			c.outLocked().b = appendAck(c.outLocked().b, a, c.version)
+			c.outLocked().b = c.appendAck(c.outLocked().b, a)
 		}
 	}
 	c.b.stats.messagesSent.Add(uint64(len(bt.acks)))
@@ -89,12 +89,17 @@ func (c *conn) settleAckLocked(a *ack) bool {
 }
 
 // appendAck appends PUBACK, PUBREC, PUBREL or PUBCOMP.
-func appendAck(dst []byte, a *ack, v mqtt.Version) []byte {
+func (c *conn) appendAck(dst []byte, a *ack) []byte {
+	if a.reason.Failed() && c.explains() {
+		if b := c.appendExplained(dst, a); b != nil {
+			return b
+		}
+	}
 	first := byte(a.typ) << 4
 	if a.typ == packet.TypePubrel {
 		first |= 0x02
 	}
-	if v == mqtt.V5 && a.reason != mqtt.Success {
+	if c.version == mqtt.V5 && a.reason != mqtt.Success {
 		return append(dst, first, 3, byte(a.id>>8), byte(a.id), byte(a.reason))
 	}
 	return append(dst, first, 2, byte(a.id>>8), byte(a.id))

@@ -2,7 +2,6 @@ package broker
 
 import (
 	"context"
-	"fmt"
 	"math/rand/v2"
 	"time"
 
@@ -98,7 +97,8 @@ func (c *conn) takeOver(s *session, who identity) error {
 	s.mu.Unlock()
 	if old != nil {
 		if s.foreign(who) {
-			return &refusal{mqtt.NotAuthorized, fmt.Sprintf("the client id is in use by user %q", s.userName())}
+			c.b.log.Debug("client id in use", "client", s.id, "by", s.userName(), "wanted_by", who.user)
+			return &refusal{mqtt.NotAuthorized, "the client id is in use by another user"}
 		}
 		c.b.countTakeover(s.id, old.addr.String(), c.addr.String())
 		old.kick(mqtt.SessionTakenOver, "")

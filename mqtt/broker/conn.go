@@ -42,6 +42,7 @@ type conn struct {
 	cert     string // user name by the client's certificate
 	from     *mqtt.Publisher
 	will     *mqtt.Will // nil: none, or the client took its leave
+	quiet    bool       // the client wants no reason strings but in CONNACK and DISCONNECT
 	clean    bool       // DISCONNECT came
 	assigned bool       // the client id is ours
 	rate     bucket

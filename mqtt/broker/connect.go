@@ -106,7 +106,11 @@ func (c *conn) notMQTT() error {
 func (c *conn) refuseConnect(err error) {
 	var wrong *packet.Error
 	if errors.As(err, &wrong) && c.version != 0 && (c.version == mqtt.V5 || wrong.Reason == mqtt.UnsupportedProtocolVersion) {
-		c.connack(&packet.Connack{Reason: wrong.Reason})
+		text := wrong.Text
+		if wrong.Reason == mqtt.UnsupportedProtocolVersion {
+			text = "" // whoever that is gets the plainest CONNACK there is
+		}
+		c.connack(wrong.Reason, text)
 	}
 	if isTimeout(err) {
 		err = errors.New("no CONNECT in time")
@@ -116,15 +120,25 @@ func (c *conn) refuseConnect(err error) {
 	c.l.logRefused(c.nc, err)
 }
 
-// connack writes a CONNACK that ends the connection.
-func (c *conn) connack(p *packet.Connack) {
-	if b, err := p.Append(nil, c.version); err == nil && len(b) <= c.maxPacket {
+// connack writes a CONNACK that ends the connection, with what is wrong in
+// words where the client's version and its largest packet have room for that.
+func (c *conn) connack(reason mqtt.ReasonCode, text string) {
+	p := &packet.Connack{Reason: reason, Props: packet.ConnackProps{ReasonString: text}}
+	if c.version != mqtt.V5 {
+		p.Props.ReasonString = ""
+	}
+	b, err := p.Append(nil, c.version)
+	if err != nil || len(b) > c.maxPacket { // [MQTT-3.2.2-19]
+		p.Props.ReasonString = ""
+		b, err = p.Append(nil, c.version)
+	}
+	if err == nil && len(b) <= c.maxPacket {
 		c.nc.SetWriteDeadline(time.Now().Add(lingerTimeout))
 		c.nc.Write(b)
 	}
 }
 
-// refusal is why a CONNECT is not accepted.
+// refusal is why a CONNECT is not accepted; the client is told the text.
 type refusal struct {
 	reason mqtt.ReasonCode
 	text   string
@@ -151,14 +165,16 @@ func (c *conn) admit(ctx context.Context, p *packet.Connect) bool {
 	}
 	var r *refusal
 	if !errors.As(err, &r) {
-		r = &refusal{mqtt.ServerUnavailable, err.Error()}
+		r = &refusal{mqtt.ServerUnavailable, ""}
+	} else {
+		err = r
 	}
 	if r.reason == mqtt.BadUserNameOrPassword || r.reason == mqtt.NotAuthorized {
 		c.b.stats.authFailures.Add(1)
 	}
 	c.b.stats.connectsRefused.Add(1)
-	c.l.logRefused(c.nc, fmt.Errorf("client %q, user %q: %w", p.ClientID, p.Username, r))
-	c.connack(&packet.Connack{Reason: r.reason})
+	c.l.logRefused(c.nc, fmt.Errorf("client %q, user %q: %w", p.ClientID, p.Username, err))
+	c.connack(r.reason, r.text)
 	c.in.release()
 	return false
 }
@@ -253,7 +269,7 @@ func (c *conn) accept(p *packet.Connect, present bool) *packet.Connack {
 // limits takes over what the client announced in CONNECT.
 func (c *conn) limits(p *packet.Connect) {
 	set := c.b.set.Load()
-	c.window = set.maxInflight
+	c.window, c.quiet = set.maxInflight, p.Props.NoProblemInfo
 	keep := time.Duration(p.KeepAlive) * time.Second
 	if c.version == mqtt.V5 {
 		if p.Props.ReceiveMaximum > 0 {

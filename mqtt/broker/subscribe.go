@@ -30,6 +30,7 @@ func (c *conn) onSubscribe(p *packet.Subscribe) error {
 	if changed {
 		c.saveSession()
 	}
+	c.explainSuback(&answer, p.Subscriptions)
 	return c.batch.reply(&answer)
 }
 

@@ -99,13 +99,13 @@ var subscribeStatements = []statement{
 		a> 82( 0001 {} '%/1' 00 '%/2' 01 '%/3' 02 )
 		a< 90( 0001 {} 00 01 02 )
 		a> 82( 0002 {} '%/1' 00 '%/#/x' 01 '%/2' 02 )
-		a closes or 90( 0002 {} 00 [80 8f] 02 )`},
+		a closes or 90( 0002 { * } 00 [80 8f] 02 )`},
 	{v5: "3.8.4-7", says: "the code is the QoS that was granted, or why none", script: `
 		a connect
 		a> 82( 0001 () '%/1' 02 )
 		a< 90( 0001 () 02 )
 		a> 82( 0002 () '%/1' 02 '%/+x' 01 )
-		a closes or 90( 0002 () 02 [80 8f] )`},
+		a closes or 90( 0002 ( * ) 02 [80 8f] )`},
 	{v311: "3.8.4-6", v5: "3.8.4-8", says: "the QoS sent is the lower of what was published and granted", script: `
 		a connect
 		a sub %/t 1
@@ -127,7 +127,7 @@ var subscribeStatements = []statement{
 		a> 82( 0001 {} '%/1' 00 '%/2' 01 '%/3' 02 )
 		a< 90( 0001 {} 00 01 02 )
 		a> 82( 0002 {} '#x' 00 )
-		a closes or 90( 0002 {} [80 8f] )`},
+		a closes or 90( 0002 { * } [80 8f] )`},
 }
 
 var unsubscribeStatements = []statement{

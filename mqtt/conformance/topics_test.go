@@ -22,10 +22,10 @@ var topicStatements = []statement{
 		a get %/x/y 0 grandchild
 		c connect
 		c> 82( 0001 {} '%#' 00 )
-		c closes or 90( 0001 {} [80 8f] )
+		c closes or 90( 0001 { * } [80 8f] )
 		d connect
 		d> 82( 0001 {} '%/#/x' 00 )
-		d closes or 90( 0001 {} [80 8f] )`},
+		d closes or 90( 0001 { * } [80 8f] )`},
 	{v311: "4.7.1-3", v5: "4.7.1-2", says: "+ is a whole level, anywhere", script: `
 		a connect
 		a sub %/+ 0
@@ -40,10 +40,10 @@ var topicStatements = []statement{
 		a none
 		c connect
 		c> 82( 0001 {} '%+' 00 )
-		c closes or 90( 0001 {} [80 8f] )
+		c closes or 90( 0001 { * } [80 8f] )
 		d connect
 		d> 82( 0001 {} '%/x+/y' 00 )
-		d closes or 90( 0001 {} [80 8f] )`},
+		d closes or 90( 0001 { * } [80 8f] )`},
 	{v311: "4.7.2-1", v5: "4.7.2-1", says: "filters that begin with a wildcard do not match topics that begin with $", script: `
 		a connect
 		a sub +/%/x 0
@@ -118,23 +118,23 @@ var topicStatements = []statement{
 	{v5: "4.8.2-1", says: "a shared subscription has a name of at least one character", script: `
 		a connect
 		a> 82( 0001 () '$share//%/t' 00 )
-		a closes or 90( 0001 () [80 8f] )
+		a closes or 90( 0001 ( * ) [80 8f] )
 		b connect
 		b> 82( 0001 () '$share/g/%/t' 00 )
 		b< 90( 0001 () 00 )`},
 	{v5: "4.8.2-2", says: "the name of a share has no wildcards, and a filter behind it", script: `
 		a connect
 		a> 82( 0001 () '$share/g+/%/t' 00 )
-		a closes or 90( 0001 () [80 8f] )
+		a closes or 90( 0001 ( * ) [80 8f] )
 		b connect
 		b> 82( 0001 () '$share/#/%/t' 00 )
-		b closes or 90( 0001 () [80 8f] )
+		b closes or 90( 0001 ( * ) [80 8f] )
 		c connect
 		c> 82( 0001 () '$share/g' 00 )
-		c closes or 90( 0001 () [80 8f] )
+		c closes or 90( 0001 ( * ) [80 8f] )
 		d connect
 		d> 82( 0001 () '$share/g/' 00 )
-		d closes or 90( 0001 () [80 8f] )`},
+		d closes or 90( 0001 ( * ) [80 8f] )`},
 	{v5: "4.8.2-3", says: "a share keeps to the QoS that each member was granted", script: `
 		a connect
 		a sub $share/g/%/t 0
