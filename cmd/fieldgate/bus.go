@@ -54,8 +54,10 @@ type busDoc struct {
 	Reconnects uint64        `json:"reconnects"`
 	BytesIn    uint64        `json:"bytes_in"`
 	BytesOut   uint64        `json:"bytes_out"`
-	InFlight   int           `json:"in_flight"` // requests that may be under way at once
-	Seconds    float64       `json:"seconds"`   // that these counts cover
+	InFlight   int           `json:"in_flight"`            // requests that may be under way at once
+	Seconds    float64       `json:"seconds"`              // that these counts cover
+	LatencyMs  int           `json:"latency_ms,omitempty"` // of the adapter: how long it may hold bytes back
+	Notes      []string      `json:"notes,omitempty"`      // what the port could not do
 	Hints      []string      `json:"hints"`
 	Line       counts        `json:"line"`
 	Units      []unitDoc     `json:"units"`
@@ -118,6 +120,7 @@ func busDocOf(name string, d *modbus.Driver, unit int, frames bool) *busDoc {
 	doc.Kind, doc.Target, doc.Open, doc.Error = s.Kind, s.Target, s.Open, s.Error
 	doc.Sent, doc.Lost, doc.Checks, doc.Reconnects = s.Requests, s.Lost, s.Checks, s.Reconnects
 	doc.BytesIn, doc.BytesOut, doc.InFlight = s.BytesIn, s.BytesOut, s.InFlight
+	doc.LatencyMs, doc.Notes = s.Latency, s.Notes
 	doc.Hints = append(doc.Hints, s.Hints...)
 	doc.Line = counts{s.OK, s.Timeouts, s.CRC, s.Misfits, byCode(s.Exceptions), s.Late, s.Retries, s.Busy.Seconds() / doc.Seconds}
 	for _, u := range s.Units {

@@ -15,6 +15,12 @@ func (a *app) printBusDoc(d *busDoc) {
 	a.printf("  %d requests in %s, %d bytes out, %d in, %d reconnects, %.1f %% of the time busy\n",
 		d.Sent, (time.Duration(d.Seconds) * time.Second), d.BytesOut, d.BytesIn, d.Reconnects, d.Line.Load*100)
 	a.printf("  %d ok, %s\n", d.Line.OK, d.Line.failures())
+	if d.LatencyMs > 0 {
+		a.printf("  the adapter holds bytes back for up to %d ms\n", d.LatencyMs)
+	}
+	for _, n := range d.Notes {
+		a.printf("  %s\n", n)
+	}
 	for _, h := range d.Hints {
 		a.printf("  %s %s\n", a.paintOn(a.out, yellow, "!"), h)
 	}

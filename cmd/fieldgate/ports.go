@@ -88,5 +88,8 @@ func (a *app) printPorts(list []port.Info) {
 		if p.Warning != "" {
 			a.say("%s %s: %s", a.paint(yellow, "note:"), p.Path, p.Warning)
 		}
+		if p.Latency > 2 {
+			a.say("%s %s: the adapter holds bytes back for up to %d ms; fieldgate sets that to 1 while it has the port", a.paint(yellow, "note:"), p.Path, p.Latency)
+		}
 	}
 }

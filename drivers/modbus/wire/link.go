@@ -86,7 +86,7 @@ func (l *Line) open(ctx context.Context, now bool) error {
 		l.echo = echoState{mode: l.cfg.Echo} // another adapter may be plugged in now
 	}
 	l.link.proven = false
-	l.stats.opened(l.link.everOpen, latencyOf(conn))
+	l.stats.opened(l.link.everOpen, latencyOf(conn), notesOf(conn))
 	if l.link.err != nil || !l.link.everOpen {
 		l.cfg.Log.Info("line is open", "bus", l.cfg.Name, "target", l.cfg.Target(), "notes", notesOf(conn))
 	}

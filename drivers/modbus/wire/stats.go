@@ -34,6 +34,7 @@ type Stats struct {
 	Busy               time.Duration // time with a request outstanding
 	InFlight           int           // requests that may be under way at once
 	Latency            int           // the adapter's latency timer in ms, 0: none
+	Notes              []string      // what the port could not do, as it was opened last
 	Units              []UnitStats   // by unit
 	Hints              []string      // what to do about it, in plain words
 }
@@ -206,10 +207,10 @@ func (c *counters) narrowed() string {
 	return c.alone
 }
 
-func (c *counters) opened(again bool, latency int) {
+func (c *counters) opened(again bool, latency int, notes []string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.s.Open, c.s.Error, c.s.Latency = true, "", latency
+	c.s.Open, c.s.Error, c.s.Latency, c.s.Notes = true, "", latency, notes
 	if again {
 		c.s.Reconnects++
 	}
