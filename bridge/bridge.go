@@ -59,6 +59,7 @@ type Bridge struct {
 	replyRoute, eventRoute *route
 
 	meter     meter
+	tickets   tickets
 	budget    *budget
 	count     counters
 	latency   latencies

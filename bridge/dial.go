@@ -45,6 +45,9 @@ func dialClient(ctx context.Context, b *Bridge, u *url.URL, incoming func(*mqtt.
 		conn, err = b.agree(ctx, cfg)
 	}
 	if err != nil {
+		if dial, ok := errors.AsType[*client.DialError](err); ok && dial.Step == client.StepTLS {
+			b.tickets.failed()
+		}
 		return nil, err
 	}
 	l := conn.Limits()
@@ -132,6 +135,13 @@ func (b *Bridge) clientConfig(u *url.URL) (client.Config, error) {
 	if secure(u) {
 		if cfg.TLS, err = b.cfg.tlsConfig(u.Hostname(), b.now); err != nil {
 			return client.Config{}, err
+		}
+		if b.cfg.Metered {
+			about, err := b.cfg.TLS.fingerprint(u.Host, cfg.TLS)
+			if err != nil {
+				return client.Config{}, err
+			}
+			b.tickets.use(cfg.TLS, about)
 		}
 	}
 	return cfg, nil

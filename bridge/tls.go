@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
@@ -44,15 +45,34 @@ func parseGroups(names []string) (ids []tls.CurveID, err error) {
 	return ids, nil
 }
 
-// tlsConfig is config with what a metered link changes. Sessions are not
-// resumed on any link: the ticket carries the client's chain and goes both
-// ways, so with TLS 1.3 resuming costs more bytes than a full handshake.
+// tlsConfig is config with what a metered link changes: a key exchange of few
+// bytes. What a session could spare is a matter of trying, see tickets.
 func (c Config) tlsConfig(host string, now func() time.Time) (*tls.Config, error) {
 	t, err := c.TLS.config(host, now)
 	if err == nil && c.Metered && len(c.TLS.Groups) == 0 {
 		t.CurvePreferences = []tls.CurveID{tls.X25519}
 	}
 	return t, err
+}
+
+// fingerprint tells the settings of handshakes with one address apart: where
+// it changes, a session of before is of no use.
+func (t TLS) fingerprint(address string, cfg *tls.Config) (sum [sha256.Size]byte, err error) {
+	h := sha256.New()
+	fmt.Fprintf(h, "%s\n%s\n%v\n", address, cfg.ServerName, t.Insecure)
+	if t.CAFile != "" {
+		pem, err := os.ReadFile(t.CAFile)
+		if err != nil {
+			return sum, fmt.Errorf("read tls.ca_file: %w", err)
+		}
+		h.Write(pem)
+	}
+	for _, c := range cfg.Certificates {
+		for _, der := range c.Certificate {
+			h.Write(der)
+		}
+	}
+	return [sha256.Size]byte(h.Sum(nil)), nil
 }
 
 // config makes the TLS settings for one connection. Files are read each time,

@@ -19,7 +19,7 @@ import (
 // gateway's end of the cable: packets of IP, both directions.
 type Wire struct {
 	Mosquitto string        // the program
-	Batches   int           // of 60 samples, counted for each format
+	Batches   int           // of 60 samples, counted for each format; 0: no format
 	Idle      time.Duration // how long idle links are watched
 	Keepalive time.Duration // of the idle links
 	Progress  func(step string)
@@ -97,8 +97,8 @@ func (w Wire) quietCases() []wireCase {
 	keep := fmt.Sprintf("keepalive = %q\nkeepalive_max = %q\n", w.Keepalive, w.Keepalive)
 	return []wireCase{
 		{name: "idle", route: "nothing/#", lines: "metered = true\n" + keep},
-		{name: "metered", route: "nothing/#", lines: "metered = true\n"},
-		{name: "default", route: "nothing/#"},
+		{name: "metered", route: "nothing/#", lines: "metered = true\n" + keep},
+		{name: "default", route: "nothing/#", lines: keep},
 	}
 }
 
@@ -120,7 +120,10 @@ func (w Wire) Run(ctx context.Context) (res WireResult, err error) {
 	if err != nil {
 		return res, err
 	}
-	b := &wireBench{w: w, rig: r, cables: map[string]*netlab.Cable{}, cases: append(wireCases(), w.quietCases()...)}
+	b := &wireBench{w: w, rig: r, cables: map[string]*netlab.Cable{}, cases: w.quietCases()}
+	if w.Batches > 0 {
+		b.cases = append(b.cases, wireCases()...)
+	}
 	defer b.close()
 	w.Progress("two namespaces and a cable for each format")
 	if err := b.start(ctx); err != nil {
@@ -244,7 +247,7 @@ func (b *wireBench) gatewayConfig(plc string) string {
 func (b *wireBench) upstreamConfig(c wireCase) string {
 	var s strings.Builder
 	fmt.Fprintf(&s, "[[upstream]]\nname = %q\nurl = \"mqtts://%s:8883\"\nclient_id = \"{gateway}-%s\"\n%s", c.name, b.cables[c.name].Far(), c.name, c.lines)
-	fmt.Fprintf(&s, "connect = { backoff_min = \"2s\", spread = \"1s\" }\n")
+	fmt.Fprintf(&s, "connect = { backoff_min = \"3s\", spread = \"1s\" }\n")
 	fmt.Fprintf(&s, "tls = { ca_file = %q, cert_file = %q, key_file = %q, server_name = \"mqtt.example.com\" }\n", b.pki.ca, b.pki.clientCert, b.pki.clientKey)
 	if c.route != "" {
 		return s.String() + fmt.Sprintf("[[upstream.route]]\nfrom = %q\n", c.route)

@@ -93,32 +93,69 @@ func (b *wireBench) idle(ctx context.Context) (WireIdle, error) {
 	return i, nil
 }
 
-// reconnects kills the upstream, starts it again, and counts what passed until
-// the gateway was back: from the first packet of the new connection to the
-// last of its login, the state that it publishes included.
+// reconnects counts what passes until a gateway that was cut off is back: from
+// the first packet of the new connection to the last of its login, the state
+// that it publishes included. First the link is reset, then the upstream is
+// started again, which makes it forget its sessions of TLS.
 func (b *wireBench) reconnects(ctx context.Context) (events []WireEvent, err error) {
-	names := []string{"metered", "default"}
+	for _, why := range []struct {
+		name       string
+		away, back func() error
+	}{{"link reset", b.reset, b.calm}, {"upstream restarted", func() error { b.rig.stop(b.upstream); return nil }, b.startUpstream}} {
+		more, err := b.reconnect(ctx, why.name, why.away, why.back)
+		if err != nil {
+			return events, fmt.Errorf("%s: %w", why.name, err)
+		}
+		events = append(events, more...)
+	}
+	return events, nil
+}
+
+// cutNames are the upstreams whose reconnect is counted.
+var cutNames = []string{"metered", "default"}
+
+func (b *wireBench) reset() error {
+	for _, name := range cutNames {
+		if err := b.cables[name].Reset(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *wireBench) calm() error {
+	for _, name := range cutNames {
+		if err := b.cables[name].Calm(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *wireBench) reconnect(ctx context.Context, why string, away, back func() error) (events []WireEvent, err error) {
 	before, err := b.links()
 	if err != nil {
 		return nil, err
 	}
-	b.rig.stop(b.upstream)
-	from := map[string]netlab.Count{}
-	if err := b.gateway.wait(ctx, 200*time.Millisecond); err != nil {
+	if err := away(); err != nil {
 		return nil, err
 	}
-	for _, name := range names {
+	if err := b.offline(ctx); err != nil {
+		return nil, err
+	}
+	from := map[string]netlab.Count{}
+	for _, name := range cutNames {
 		if from[name], err = b.cables[name].Count(); err != nil {
 			return nil, err
 		}
 	}
-	if err := b.startUpstream(); err != nil {
+	if err := back(); err != nil {
 		return nil, err
 	}
 	if err := b.online(ctx); err != nil {
 		return nil, err
 	}
-	for _, name := range names {
+	for _, name := range cutNames {
 		m, err := b.mark(ctx, name)
 		if err != nil {
 			return nil, err
@@ -126,7 +163,32 @@ func (b *wireBench) reconnects(ctx context.Context) (events []WireEvent, err err
 		if m.link.Connects != before[name].Connects+1 {
 			return nil, fmt.Errorf("%s has connected %d times, not once", name, m.link.Connects-before[name].Connects)
 		}
-		events = append(events, WireEvent{name, m.count.Sub(from[name]).Bytes()})
+		events = append(events, WireEvent{name + ", " + why, m.count.Sub(from[name]).Bytes()})
 	}
 	return events, nil
+}
+
+// offline waits until none of them is connected. They try again after three
+// seconds: what they try until then is in the count, as it is on a real link.
+func (b *wireBench) offline(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 60*time.Second)
+	defer cancel()
+	for {
+		all, err := b.links()
+		if err != nil {
+			return err
+		}
+		still := ""
+		for _, name := range cutNames {
+			if all[name].State == "online" {
+				still = name
+			}
+		}
+		if still == "" {
+			return nil
+		}
+		if err := b.gateway.wait(ctx, 20*time.Millisecond); err != nil {
+			return fmt.Errorf("wait until %s notices: %w", still, err)
+		}
+	}
 }
