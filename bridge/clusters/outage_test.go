@@ -9,11 +9,24 @@ import (
 	"time"
 
 	"fieldgate/bridge"
+	"fieldgate/bridge/clusters/rabbitmq"
 	"fieldgate/buffer"
 	"fieldgate/configs/conf"
 	"fieldgate/mqtt"
 	"fieldgate/mqtt/client"
 )
+
+// patience covers the start of two Erlang machines on a loaded board.
+const patience = 5 * time.Minute
+
+func until(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !ok(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("not in %s: %s", patience, what)
+		}
+	}
+}
 
 // local is the gateway's broker: it hands what is published to the hub.
 type local struct {
@@ -169,18 +182,18 @@ const most = 2 * 1024
 // gateway goes over to the other, and nothing that it has taken is lost.
 func TestRabbitCluster(t *testing.T) {
 	t.Parallel()
-	r := newRabbits(t, "a", "b")
-	for _, n := range r.nodes {
-		n.start()
+	r := rabbitmq.New(t, rabbitmq.Place{}, "a", "b")
+	for _, n := range r.Nodes {
+		n.Start()
 	}
-	a, b := r.nodes[0], r.nodes[1]
-	a.ready()
-	b.ready()
-	r.together()
+	a, b := r.Nodes[0], r.Nodes[1]
+	a.Ready()
+	b.Ready()
+	r.Together()
 	c := &consumer{t: t}
-	c.attach(b.url())
-	g := newGateway(t, a.url(), b.url())
-	until(t, "online at the first", func() bool { s := g.Stats(); return s.State == bridge.StateOnline && s.URL == a.url() })
+	c.attach(b.URL())
+	g := newGateway(t, a.URL(), b.URL())
+	until(t, "online at the first", func() bool { s := g.Stats(); return s.State == bridge.StateOnline && s.URL == a.URL() })
 	g.publish(500)
 	done := make(chan struct{})
 	go func() {
@@ -188,9 +201,9 @@ func TestRabbitCluster(t *testing.T) {
 		g.publish(1500)
 	}()
 	until(t, "the load runs", func() bool { return g.Stats().Acked > 600 })
-	a.kill()
+	a.Kill()
 	<-done
-	until(t, "online at the second", func() bool { s := g.Stats(); return s.State == bridge.StateOnline && s.URL == b.url() })
+	until(t, "online at the second", func() bool { s := g.Stats(); return s.State == bridge.StateOnline && s.URL == b.URL() })
 	g.drained()
 	c.check(g.next, most)
 }
@@ -198,13 +211,13 @@ func TestRabbitCluster(t *testing.T) {
 // TestRabbitOutage: a single node is killed under load and started again.
 func TestRabbitOutage(t *testing.T) {
 	t.Parallel()
-	r := newRabbits(t, "single")
-	n := r.nodes[0]
-	n.start()
-	n.ready()
+	r := rabbitmq.New(t, rabbitmq.Place{}, "single")
+	n := r.Nodes[0]
+	n.Start()
+	n.Ready()
 	c := &consumer{t: t}
-	c.attach(n.url())
-	g := newGateway(t, n.url())
+	c.attach(n.URL())
+	g := newGateway(t, n.URL())
 	g.publish(500)
 	done := make(chan struct{})
 	go func() {
@@ -212,15 +225,15 @@ func TestRabbitOutage(t *testing.T) {
 		g.publish(1500)
 	}()
 	until(t, "the load runs", func() bool { return g.Stats().Acked > 600 })
-	n.kill()
+	n.Kill()
 	<-done
 	g.publish(500) // while it is away
 	if s := g.Stats(); s.State == bridge.StateOnline || s.Backlog.Messages < 500 {
 		t.Errorf("%s, %d wait", s.State, s.Backlog.Messages)
 	}
-	n.start()
-	n.ready()
-	c.attach(n.url())
+	n.Start()
+	n.Ready()
+	c.attach(n.URL())
 	g.drained()
 	c.check(g.next, most)
 }

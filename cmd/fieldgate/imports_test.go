@@ -15,30 +15,32 @@ var leaves = []string{"configs/conf", "buffer/clock"}
 // A package that is not listed may import nothing of ours. The program itself
 // may import everything.
 var mayImport = map[string][]string{
-	"mqtt":                  {},
-	"mqtt/packet":           {"mqtt"},
-	"mqtt/session":          {"mqtt", "mqtt/packet"},
-	"mqtt/broker":           {"mqtt", "mqtt/packet", "mqtt/session"},
-	"mqtt/client":           {"mqtt", "mqtt/packet", "mqtt/session"},
-	"mqtt/mqtttest":         {"mqtt", "mqtt/packet"},
-	"mqtt/encode":           {"mqtt"},
-	"mqtt/conformance":      {}, // tests only
-	"buffer":                {"mqtt"},
-	"drivers":               {"mqtt", "mqtt/encode"},
-	"drivers/port":          {"drivers"},
-	"drivers/port/pty":      {},
-	"drivers/port/porttest": {"drivers/port", "drivers/port/pty"},
-	"drivers/modbus/wire":   {"drivers", "drivers/port"},
-	"drivers/modbus/server": {"drivers", "drivers/port", "drivers/modbus/wire"},
-	"drivers/modbus":        {"drivers", "drivers/port", "drivers/modbus/wire"},
-	"drivers/serial":        {"drivers", "drivers/port"},
-	"drivers/sim":           {"drivers", "drivers/port/pty", "drivers/modbus/server"},
-	"bridge/clusters":       {}, // tests only
-	"bridge/netlab":         {},
-	"bridge":                {"mqtt", "mqtt/client", "mqtt/encode", "buffer"},
-	"configs":               {"configs/tree", "mqtt", "buffer", "bridge", "drivers", "drivers/modbus", "drivers/serial", "mqtt/broker", "web"},
-	"configs/tree":          {},
-	"web":                   {"mqtt/broker", "buffer", "bridge", "drivers"},
+	"mqtt":                     {},
+	"mqtt/packet":              {"mqtt"},
+	"mqtt/session":             {"mqtt", "mqtt/packet"},
+	"mqtt/broker":              {"mqtt", "mqtt/packet", "mqtt/session"},
+	"mqtt/client":              {"mqtt", "mqtt/packet", "mqtt/session"},
+	"mqtt/mqtttest":            {"mqtt", "mqtt/packet"},
+	"mqtt/encode":              {"mqtt"},
+	"mqtt/conformance":         {}, // tests only
+	"buffer":                   {"mqtt"},
+	"drivers":                  {"mqtt", "mqtt/encode"},
+	"drivers/port":             {"drivers"},
+	"drivers/port/pty":         {},
+	"drivers/port/porttest":    {"drivers/port", "drivers/port/pty"},
+	"drivers/modbus/wire":      {"drivers", "drivers/port"},
+	"drivers/modbus/server":    {"drivers", "drivers/port", "drivers/modbus/wire"},
+	"drivers/modbus":           {"drivers", "drivers/port", "drivers/modbus/wire"},
+	"drivers/serial":           {"drivers", "drivers/port"},
+	"drivers/sim":              {"drivers", "drivers/port/pty", "drivers/modbus/server"},
+	"bridge/clusters":          {},                                          // tests only
+	"bridge/clusters/rabbitmq": {"mqtt", "mqtt/client", "scripts/peertest"}, // for tests
+	"bridge/netlab":            {},
+	"bridge/outages":           {}, // tests only
+	"bridge":                   {"mqtt", "mqtt/client", "mqtt/encode", "buffer"},
+	"configs":                  {"configs/tree", "mqtt", "buffer", "bridge", "drivers", "drivers/modbus", "drivers/serial", "mqtt/broker", "web"},
+	"configs/tree":             {},
+	"web":                      {"mqtt/broker", "buffer", "bridge", "drivers"},
 }
 
 // TestImportDirections keeps the rooms of the house apart: the directions of

@@ -1,4 +1,6 @@
-package clusters
+// Package rabbitmq runs nodes of Debian's rabbitmq-server with its MQTT plugin,
+// for tests that need a cloud of that make.
+package rabbitmq
 
 import (
 	"fmt"
@@ -31,27 +33,39 @@ func until(t *testing.T, what string, ok func() bool) {
 // the user.
 const serverScript = "/usr/lib/rabbitmq/bin/rabbitmq-server"
 
-// rabbits are nodes with an epmd of their own.
-type rabbits struct {
-	t     *testing.T
-	dir   string
-	epmd  int // port
-	nodes []*rabbit
+// Place is where nodes run. The zero Place is this machine's loopback.
+type Place struct {
+	Command func(name string, args ...string) *exec.Cmd // how a program is started there; nil: exec.Command
+	Address string                                      // by which the test reaches MQTT there; "": the loopback alone
+	Lines   string                                      // of rabbitmq.conf beside
 }
 
-type rabbit struct {
-	all              *rabbits
+// Cluster are nodes with an epmd of their own.
+type Cluster struct {
+	t     *testing.T
+	place Place
+	dir   string
+	epmd  int // port
+	Nodes []*Node
+}
+
+// Node is one server. It is killed at the end of the test.
+type Node struct {
+	all              *Cluster
 	name, dir        string
 	amqp, dist, port int
 	cmd              *exec.Cmd
 }
 
-// newRabbits prepares nodes of these names; more than one form a cluster.
-func newRabbits(t *testing.T, names ...string) *rabbits {
+// New prepares nodes of these names; more than one form a cluster.
+func New(t *testing.T, place Place, names ...string) *Cluster {
 	t.Helper()
 	peertest.Need(t, "rabbitmq-server")
-	r := &rabbits{t: t, dir: t.TempDir(), epmd: peertest.FreePort(t)}
-	epmd := exec.Command(peertest.Need(t, "epmd"), "-port", fmt.Sprint(r.epmd), "-address", "127.0.0.1")
+	if place.Command == nil {
+		place.Command = exec.Command
+	}
+	r := &Cluster{t: t, place: place, dir: t.TempDir(), epmd: peertest.FreePort(t)}
+	epmd := place.Command(peertest.Need(t, "epmd"), "-port", fmt.Sprint(r.epmd), "-address", "127.0.0.1")
 	if err := epmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -63,20 +77,24 @@ func newRabbits(t *testing.T, names ...string) *rabbits {
 		t.Fatal(err)
 	}
 	for _, name := range names {
-		n := &rabbit{all: r, name: name, dir: filepath.Join(r.dir, name), amqp: peertest.FreePort(t), dist: peertest.FreePort(t), port: peertest.FreePort(t)}
+		n := &Node{all: r, name: name, dir: filepath.Join(r.dir, name), amqp: peertest.FreePort(t), dist: peertest.FreePort(t), port: peertest.FreePort(t)}
 		n.configure(names)
-		r.nodes = append(r.nodes, n)
+		r.Nodes = append(r.Nodes, n)
 		t.Cleanup(func() {
-			n.kill()
+			n.Kill()
 			n.tell()
 		})
 	}
 	return r
 }
 
-func (n *rabbit) configure(names []string) {
+func (n *Node) configure(names []string) {
 	n.all.t.Helper()
-	conf := fmt.Sprintf("listeners.tcp.1 = 127.0.0.1:%d\nmqtt.listeners.tcp.1 = 127.0.0.1:%d\nmqtt.allow_anonymous = true\nmqtt.prefetch = 1000\nloopback_users = none\nlog.console = false\n", n.amqp, n.port)
+	bind := "127.0.0.1"
+	if n.all.place.Address != "" {
+		bind = "0.0.0.0"
+	}
+	conf := fmt.Sprintf("listeners.tcp.1 = 127.0.0.1:%d\nmqtt.listeners.tcp.1 = %s:%d\nmqtt.allow_anonymous = true\nmqtt.prefetch = 1000\nloopback_users = none\nlog.console = false\n%s", n.amqp, bind, n.port, n.all.place.Lines)
 	if len(names) > 1 {
 		conf += "cluster_formation.peer_discovery_backend = classic_config\n"
 		for i, name := range names {
@@ -93,10 +111,10 @@ func (n *rabbit) configure(names []string) {
 	}
 }
 
-// start runs the node in a process group of its own.
-func (n *rabbit) start() {
+// Start runs the node in a process group of its own.
+func (n *Node) Start() {
 	n.all.t.Helper()
-	n.cmd = exec.Command(serverScript)
+	n.cmd = n.all.place.Command(serverScript)
 	n.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	n.cmd.Env = append(os.Environ(),
 		"HOME="+n.all.dir, fmt.Sprint("ERL_EPMD_PORT=", n.all.epmd), "ERL_EPMD_ADDRESS=127.0.0.1",
@@ -109,8 +127,8 @@ func (n *rabbit) start() {
 	}
 }
 
-// kill ends the node as a power cut would.
-func (n *rabbit) kill() {
+// Kill ends the node as a power cut would.
+func (n *Node) Kill() {
 	if n.cmd == nil {
 		return
 	}
@@ -120,7 +138,7 @@ func (n *rabbit) kill() {
 }
 
 // tell quotes the end of the node's logs where the test has failed.
-func (n *rabbit) tell() {
+func (n *Node) tell() {
 	if !n.all.t.Failed() {
 		return
 	}
@@ -132,13 +150,23 @@ func (n *rabbit) tell() {
 	}
 }
 
-func (n *rabbit) url() string { return fmt.Sprintf("mqtt://127.0.0.1:%d", n.port) }
+// Port is where it listens for MQTT.
+func (n *Node) Port() int { return n.port }
 
-// ready waits until MQTT clients can log in.
-func (n *rabbit) ready() {
+// URL is how the test reaches it.
+func (n *Node) URL() string {
+	host := "127.0.0.1"
+	if n.all.place.Address != "" {
+		host = n.all.place.Address
+	}
+	return fmt.Sprintf("mqtt://%s:%d", host, n.port)
+}
+
+// Ready waits until MQTT clients can log in.
+func (n *Node) Ready() {
 	n.all.t.Helper()
 	until(n.all.t, n.name+" takes MQTT logins", func() bool {
-		conn, err := client.Dial(n.all.t.Context(), client.Config{URL: n.url(), Version: mqtt.V311, CleanStart: true, ConnectTimeout: 2 * time.Second})
+		conn, err := client.Dial(n.all.t.Context(), client.Config{URL: n.URL(), Version: mqtt.V311, CleanStart: true, ConnectTimeout: 2 * time.Second})
 		if err != nil {
 			return false
 		}
@@ -147,15 +175,15 @@ func (n *rabbit) ready() {
 	})
 }
 
-// together waits until the nodes know each other.
-func (r *rabbits) together() {
+// Together waits until the nodes know each other.
+func (r *Cluster) Together() {
 	r.t.Helper()
 	until(r.t, "the cluster has formed", func() bool {
-		cmd := exec.Command("/usr/lib/rabbitmq/bin/rabbitmqctl", "-q", "-n", r.nodes[0].name+"@localhost", "cluster_status", "--formatter", "json")
+		cmd := r.place.Command("/usr/lib/rabbitmq/bin/rabbitmqctl", "-q", "-n", r.Nodes[0].name+"@localhost", "cluster_status", "--formatter", "json")
 		cmd.Env = append(os.Environ(), "HOME="+r.dir, fmt.Sprint("ERL_EPMD_PORT=", r.epmd))
 		out, err := cmd.Output()
 		_, running, _ := strings.Cut(string(out), `"running_nodes":[`)
 		running, _, _ = strings.Cut(running, "]")
-		return err == nil && strings.Count(running, "@localhost") == len(r.nodes)
+		return err == nil && strings.Count(running, "@localhost") == len(r.Nodes)
 	})
 }
