@@ -78,6 +78,7 @@ type Cursor struct {
 type handed struct {
 	rec   *record // while it is in memory
 	share int32   // its share of the stored bytes otherwise
+	lost  bool    // it was stored in a file that was moved aside, and was not found there yet
 	// Given up meanwhile: counted is what was counted as missing for it, which
 	// an acknowledgement takes back.
 	counted uint64
@@ -295,7 +296,7 @@ func (t *taker) fromMemoryLocked(class int, pos *uint64, high uint64) {
 		if c.b.earlyLocked(r) {
 			return // settle will say that it is there
 		}
-		c.acked[class].add(*pos+1, r.id-1)
+		c.skipLocked(class, *pos+1, r.id-1)
 		*pos = r.id
 		_, out := c.out[r.id]
 		switch {
@@ -307,7 +308,7 @@ func (t *taker) fromMemoryLocked(class int, pos *uint64, high uint64) {
 		}
 	}
 	if !t.full() {
-		c.acked[class].add(*pos+1, high)
+		c.skipLocked(class, *pos+1, high)
 		*pos = high
 	}
 }
@@ -332,6 +333,15 @@ func (t *taker) take(id uint64, m *mqtt.Message, h handed) {
 	e := Entry{ID: id, Epoch: epochOf(id), Seq: seqOf(id), Priority: classPriority(classOf(id)), Message: *m}
 	e.Message.Exchange = nil // queued again, in quarantine, it is no repetition
 	t.got = append(t.got, e)
+}
+
+// skipLocked notes that a range which is not stored holds nothing for this
+// upstream: all that is not stored is in memory. While a damaged file is
+// searched, what was stored may still turn up.
+func (c *Cursor) skipLocked(class int, lo, hi uint64) {
+	if !c.b.salvage {
+		c.acked[class].add(lo, hi)
+	}
 }
 
 // passLocked notes that a stored range holds nothing for this upstream. While
@@ -373,6 +383,11 @@ func (c *Cursor) Ack(ids ...uint64) {
 func (c *Cursor) ackLocked(id uint64, h handed) {
 	b, class := c.b, classOf(id)
 	c.acked[class].add(id, id)
+	if h.lost {
+		c.missing--
+		b.dirty = true
+		return
+	}
 	c.waiting[class]--
 	r := h.rec
 	if r == nil || r.state == recCounted || r.state == recStored {

@@ -160,29 +160,33 @@ func TestDamagedQueue(t *testing.T) {
 				if form == "in file" && file != "queue.db" || form == "in log" && file == "queue.db" && name != "bad header" && name != "empty" {
 					continue
 				}
-				t.Run(form+"/"+name+"/"+file, func(t *testing.T) {
-					dir := memDir(t)
-					copyFiles(t, src, dir)
-					spoil(t, filepath.Join(dir, file), d.f)
-					checkDamaged(t, dir, d.lossless && file == "queue.db")
-				})
+				dir := memDir(t)
+				copyFiles(t, src, dir)
+				spoil(t, filepath.Join(dir, file), d.f)
+				for _, reader := range []string{"patient", "eager"} {
+					t.Run(form+"/"+name+"/"+file+"/"+reader, func(t *testing.T) {
+						t.Parallel() // each waits for the next second
+						to := memDir(t)
+						copyFiles(t, dir, to)
+						checkDamaged(t, to, d.lossless && file == "queue.db", reader == "eager")
+					})
+				}
 			}
 		}
 	}
 }
 
-func checkDamaged(t *testing.T, dir string, lossless bool) {
+// checkDamaged reads a spoilt queue; eager: while it is still searched.
+func checkDamaged(t *testing.T, dir string, lossless, eager bool) {
 	b := mustOpen(t, testConfig(dir))
 	defer b.Close()
 	c := upstream(t, b, "a", "z")[0] // in another order than before
 	if err := b.Append(context.Background(), []Item{{Message: text(0), Targets: c.Bit(), Durable: true}}); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the search ends", func() bool {
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		return !b.salvage
-	})
+	if !eager {
+		waitSearch(t, b)
+	}
 	got, missing := map[int]int{}, uint64(0)
 	fresh := 0
 	c.Mark()
@@ -200,7 +204,7 @@ func checkDamaged(t *testing.T, dir string, lossless bool) {
 		}
 		s := c.Stats()
 		b.mu.Lock()
-		open := c.report || c.gaps[reasonDamaged].count > 0
+		open := c.report || c.gaps[reasonDamaged].count > 0 || b.salvage
 		b.mu.Unlock()
 		return s.Messages == 0 && !open
 	})
@@ -221,6 +225,65 @@ func checkDamaged(t *testing.T, dir string, lossless bool) {
 				t.Errorf("%s is not there", name)
 			}
 		}
+	}
+}
+
+func waitSearch(t *testing.T, b *Buffer) {
+	t.Helper()
+	eventually(t, "the search ends", func() bool {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		return !b.salvage
+	})
+}
+
+// TestDamageWhileReading: the file is moved aside while an upstream has some of
+// it in hand and goes on reading. What is whole comes, nothing twice but what
+// was given back, and what was acknowledged is not counted as missing.
+func TestDamageWhileReading(t *testing.T) {
+	dir := memDir(t)
+	copyFiles(t, damageSource(t, true), dir)
+	b := mustOpen(t, testConfig(dir))
+	defer b.Close()
+	c := upstream(t, b, "a", "z")[0]
+	got := map[int]int{}
+	take := func(n int) (ids []uint64) {
+		for _, lane := range []Lane{Live, Backlog} {
+			entries, err := c.Next(lane, 0, n, 1<<20)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, e := range entries {
+				if _, ok := b.parseGap(&e.Message); ok {
+					t.Errorf("reported missing: %s", e.Message.Payload)
+				} else {
+					got[numberOf(e)]++
+				}
+				ids = append(ids, e.ID)
+			}
+		}
+		return ids
+	}
+	c.Ack(take(20)...)
+	before, after := take(20), take(20)
+	if err := b.call(func() error { return b.w.replace(errDamaged) }); err != nil {
+		t.Fatal(err)
+	}
+	c.Ack(before...) // maybe before they are found, maybe after
+	c.Ack(take(20)...)
+	waitSearch(t, b)
+	c.Ack(after...) // certainly after
+	eventually(t, "all have come", func() bool {
+		c.Ack(take(100)...)
+		return len(got) == damageTotal && c.Stats().Messages == 0
+	})
+	for n, times := range got {
+		if times != 1 {
+			t.Errorf("%d came %d times", n, times)
+		}
+	}
+	if s := c.Stats(); s.Dropped["damaged"] != 0 {
+		t.Errorf("counted as lost: %d", s.Dropped["damaged"])
 	}
 }
 

@@ -145,6 +145,10 @@ func (w *writer) putBackOne(s *segment) (bool, error) {
 			c.waiting[class]++
 			c.bytes[class] += int64(share(s.size(), i, len(recs)))
 			c.missing--
+			if h, out := c.out[recs[i].id]; out && h.lost {
+				h.lost, h.share = false, share(s.size(), i, len(recs))
+				c.out[recs[i].id] = h
+			}
 		})
 	}
 	return true, nil
@@ -181,14 +185,20 @@ func (c *Cursor) lowestLocked() uint64 {
 }
 
 // forgetStoredLocked empties the counters of what was stored: the file is
-// gone, and what is found of it will be counted again.
+// gone, and what is found of it will be counted again. What the upstream has in
+// hand can still be acknowledged, and is not missing then.
 func (c *Cursor) forgetStoredLocked() {
 	for class := range classes {
 		c.missing += c.stored[class]
 		c.waiting[class] -= c.stored[class]
 		c.stored[class], c.bytes[class] = 0, 0
 	}
-	c.forgetOutLocked()
+	for id, h := range c.out {
+		if h.counted == 0 && (h.rec == nil || h.rec.state == recStored) {
+			h.rec, h.share, h.lost = nil, 0, true
+			c.out[id] = h
+		}
+	}
 	c.rewindLocked()
 }
 
