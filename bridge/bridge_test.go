@@ -390,7 +390,7 @@ func TestMessageProperties(t *testing.T) {
 	e := buffer.Entry{Epoch: 3, Seq: 17, Message: value(5)}
 	e.Message.Props = &mqtt.Properties{User: []mqtt.UserProperty{{Name: "unit", Value: "stale"}, {Name: propHops, Value: "1"}, {Name: propOrigin, Value: "other"}}}
 	r, topic := w.destination(&e.Message)
-	m, err := r.message(topic, []buffer.Entry{e}, true)
+	m, err := r.message(&letter{}, topic, []buffer.Entry{e}, true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -411,7 +411,7 @@ func TestLateTimes(t *testing.T) {
 	e := buffer.Entry{Epoch: 1, Seq: 1, Message: value(5)}
 	e.Message.Payload = []byte(`{"value":5,"ts":12345,"quality":"good","clock":"unsynced"}`)
 	r, topic := w.destination(&e.Message)
-	m, err := r.message(topic, []buffer.Entry{e}, true)
+	m, err := r.message(&letter{}, topic, []buffer.Entry{e}, true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -424,7 +424,7 @@ func TestLateTimes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err = r.message(topic, []buffer.Entry{e}, true)
+	m, err = r.message(&letter{}, topic, []buffer.Entry{e}, true)
 	if want := e.Message.Topic + "=5 0 0"; err != nil || string(m.Payload) != want {
 		t.Errorf("payload %q, %v; want %q", m.Payload, err, want)
 	}

@@ -12,6 +12,7 @@ import (
 	"fieldgate/buffer"
 	"fieldgate/buffer/clock"
 	"fieldgate/mqtt"
+	"fieldgate/mqtt/client"
 )
 
 // fakeQueue is a Cursor in memory. Ids are seqs, with the class of the
@@ -213,7 +214,15 @@ func newFakeConn(rtt time.Duration) *fakeConn {
 	return &fakeConn{rtt: rtt, lim: limits{receiveMaximum: 1000, maxQoS: 2, retain: true, v5: true}, done: make(chan struct{})}
 }
 
-func (c *fakeConn) PublishAsync(ctx context.Context, m mqtt.Message, done func(error)) error {
+func (c *fakeConn) Flush() {}
+
+func (c *fakeConn) Put(_ context.Context, put *mqtt.Message, r client.Receipt) error {
+	m := *put
+	if put.Props != nil { // they are the sender's
+		p := *put.Props
+		p.User = slices.Clone(p.User)
+		m.Props = &p
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.err != nil {
@@ -238,7 +247,7 @@ func (c *fakeConn) PublishAsync(ctx context.Context, m mqtt.Message, done func(e
 		if gone {
 			err = errors.New("connection lost")
 		}
-		done(err)
+		r.Done(err)
 	})
 	return nil
 }

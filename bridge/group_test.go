@@ -73,7 +73,7 @@ func TestGroupTakenApart(t *testing.T) {
 			}
 			for _, key := range order {
 				r, topic := w.destination(&entries[key][0].Message)
-				m, err := r.message(topic, entries[key], true)
+				m, err := r.message(&letter{}, topic, entries[key], true)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -97,7 +97,7 @@ func TestGroupPartAsIs(t *testing.T) {
 	m.Sample, m.Payload, m.Props = m.Sample.Group[0], nil, nil
 	e := buffer.Entry{Epoch: 1, Seq: 1, Message: m}
 	r, topic := w.destination(&e.Message)
-	out, err := r.message(topic, []buffer.Entry{e}, true)
+	out, err := r.message(&letter{}, topic, []buffer.Entry{e}, true)
 	if err != nil || !strings.Contains(string(out.Payload), `"value":95`) || out.Retain {
 		t.Errorf("%s retain %v, %v", out.Payload, out.Retain, err)
 	}

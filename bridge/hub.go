@@ -17,7 +17,7 @@ type Broker interface {
 
 // Appender takes messages into the queue; *buffer.Buffer is one.
 type Appender interface {
-	Append(ctx context.Context, items []buffer.Item) error
+	Append(ctx context.Context, items []buffer.Item) error // keeps nothing of the slice itself
 }
 
 // Hub stands between the local broker and all bridges: it asks each bridge
@@ -60,14 +60,33 @@ func (h *Hub) take(ctx context.Context, msgs []mqtt.Message) error {
 	if len(bridges) == 0 {
 		return nil
 	}
-	items := make([]buffer.Item, 0, len(msgs))
+	list := itemLists.Get().(*itemList)
 	for i := range msgs {
-		items = appendItems(items, &msgs[i], bridges)
+		list.items = appendItems(list.items, &msgs[i], bridges)
 	}
-	if len(items) == 0 {
-		return nil
+	var err error
+	if len(list.items) > 0 {
+		err = h.queue.Append(ctx, list.items)
 	}
-	return h.queue.Append(ctx, items)
+	list.free()
+	return err
+}
+
+// itemList is used again: the queue keeps none of it.
+type itemList struct{ items []buffer.Item }
+
+var itemLists = sync.Pool{New: func() any { return &itemList{} }}
+
+// itemsPooled is how many items a list may have that is kept.
+const itemsPooled = 1024
+
+func (l *itemList) free() {
+	if cap(l.items) > itemsPooled {
+		return
+	}
+	clear(l.items)
+	l.items = l.items[:0]
+	itemLists.Put(l)
 }
 
 // appendItems appends the message, for all bridges that want it as it is, and

@@ -29,7 +29,16 @@ type parcel struct {
 	attempts int       // refusals so far
 	due      time.Time // not before, after a refusal
 	sent     time.Time
+
+	by         *sender // who sends it; in flight
+	flying     bool    // in flight
+	prev, next *parcel // in flight, in the order they were sent
+
+	one [1]buffer.Entry // entries, where there is one
 }
+
+// Done is the upstream's answer; it runs in the connection's reading goroutine.
+func (p *parcel) Done(err error) { p.by.done(p, err) }
 
 func (p *parcel) ids() []uint64 {
 	ids := make([]uint64, len(p.entries))
@@ -95,9 +104,12 @@ func (l *lane) wantsMore(window int) bool {
 }
 
 // add puts an entry into its batch, or makes a parcel of it.
-func (l *lane) add(r *route, topic string, e buffer.Entry, now time.Time) {
+func (l *lane) add(r *route, topic string, e *buffer.Entry, now time.Time) {
 	if r.batch.samples <= 1 || !r.encodes(&e.Message) {
-		l.push(&parcel{route: r, topic: topic, entries: []buffer.Entry{e}})
+		p := &parcel{route: r, topic: topic}
+		p.one[0] = *e
+		p.entries = p.one[:]
+		l.push(p)
 		return
 	}
 	key := batchKey{r, topic, e.Epoch}
@@ -110,13 +122,13 @@ func (l *lane) add(r *route, topic string, e buffer.Entry, now time.Time) {
 		l.open[key] = b
 		l.order = append(l.order, b)
 	}
-	size := estimate(r, &e)
+	size := estimate(r, e)
 	if b.bytes+size > r.batch.bytes && len(b.entries) > 0 {
 		l.close(b)
 		l.add(r, topic, e, now)
 		return
 	}
-	b.entries = append(b.entries, e)
+	b.entries = append(b.entries, *e)
 	b.bytes += size
 	held := len(e.Message.Topic) + len(e.Message.Payload) + 200
 	b.held += held

@@ -22,22 +22,31 @@ const (
 // maxHops is how many gateways a message may pass.
 const maxHops = 3
 
-// mark are the properties that name the message for receivers, after what the
-// message has of its own.
-func (r *route) mark(own []mqtt.UserProperty, props *mqtt.Properties, entries []buffer.Entry) []mqtt.UserProperty {
-	all := make([]mqtt.UserProperty, len(own), len(own)+3)
-	copy(all, own)
-	name := r.gateway + "/" + strconv.FormatUint(uint64(entries[0].Epoch), 10) + "/" + numbers(entries)
-	all = append(all, mqtt.UserProperty{Name: propMark, Value: name})
-	if props == nil || len(props.User) == 0 {
-		return all
+// letter is where a sender writes one message after another: what it holds is
+// good until the next.
+type letter struct {
+	props mqtt.Properties
+	user  []mqtt.UserProperty
+	epoch uint32
+	run   string // "GATEWAY/EPOCH/", of epoch; empty: not known yet
+}
+
+// mark adds to l the properties that name the message for receivers, after what
+// the message has of its own.
+func (r *route) mark(l *letter, props *mqtt.Properties, entries []buffer.Entry) {
+	if l.run == "" || l.epoch != entries[0].Epoch {
+		l.epoch = entries[0].Epoch
+		l.run = r.gateway + "/" + strconv.FormatUint(uint64(l.epoch), 10) + "/"
 	}
-	if hops := hopsOf(props.User); hops > 0 {
-		all = append(all,
-			mqtt.UserProperty{Name: propOrigin, Value: orText(originOf(props.User), r.gateway)},
-			mqtt.UserProperty{Name: propHops, Value: strconv.Itoa(hops + 1)})
+	l.user = append(append(l.user[:0], l.props.User...), mqtt.UserProperty{Name: propMark, Value: l.run + numbers(entries)})
+	if props != nil && len(props.User) > 0 {
+		if hops := hopsOf(props.User); hops > 0 {
+			l.user = append(l.user,
+				mqtt.UserProperty{Name: propOrigin, Value: orText(originOf(props.User), r.gateway)},
+				mqtt.UserProperty{Name: propHops, Value: strconv.Itoa(hops + 1)})
+		}
 	}
-	return all
+	l.props.User = l.user
 }
 
 // numbers are the seqs of a message or batch.

@@ -50,7 +50,7 @@ func TestWireOfColumns(t *testing.T) {
 	entries := sixPolls()
 	r, topic := w.destination(&entries[0].Message)
 	r.gateway = "plant7-gw01"
-	m, err := r.message(topic, entries, true)
+	m, err := r.message(&letter{}, topic, entries, true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,7 +76,7 @@ func TestNumbersInColumns(t *testing.T) {
 	entries := sixPolls()
 	r, topic := w.destination(&entries[0].Message)
 	for _, v5 := range []bool{true, false} {
-		m, err := r.message(topic, entries, v5)
+		m, err := r.message(&letter{}, topic, entries, v5)
 		if err != nil {
 			t.Fatal(err)
 		}

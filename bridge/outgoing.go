@@ -18,16 +18,16 @@ func marked(m *mqtt.Message) bool {
 
 // message is the publish for entries that the route has taken, of one topic.
 // Entries that the format does not apply to come one at a time. v5 says that
-// its properties will go with it.
-func (r *route) message(topic string, entries []buffer.Entry, v5 bool) (mqtt.Message, error) {
+// its properties, which are l's, will go with it.
+func (r *route) message(l *letter, topic string, entries []buffer.Entry, v5 bool) (mqtt.Message, error) {
 	first := &entries[0].Message
 	out := mqtt.Message{Topic: topic, Payload: first.Payload, QoS: r.qos, Retain: first.Retain && !r.strip && len(entries) == 1 && (!groupPart(first) || r.target.uses("tag"))}
+	out.Props = &l.props
 	if first.Props != nil {
-		p := *first.Props
-		p.SubscriptionIDs, p.User = nil, foreign(p.User)
-		out.Props = &p
+		l.props = *first.Props
+		l.props.SubscriptionIDs, l.props.User = nil, foreign(l.props.User)
 	} else {
-		out.Props = &mqtt.Properties{}
+		l.props = mqtt.Properties{}
 	}
 	if r.reply {
 		out.Props.ResponseTopic = ""
@@ -44,7 +44,7 @@ func (r *route) message(topic string, entries []buffer.Entry, v5 bool) (mqtt.Mes
 			return out, err
 		}
 	}
-	out.Props.User = r.mark(out.Props.User, first.Props, entries)
+	r.mark(l, first.Props, entries)
 	return out, nil
 }
 

@@ -56,16 +56,16 @@ func (u *suspect) clear() { u.careful = false }
 
 // left looks at what was in flight when a connection ended.
 func (u *suspect) left(s *sender) {
-	if s.acks > 0 || len(s.flight) == 0 || !s.closedByPeer() {
+	if s.acks > 0 || s.flight.n == 0 || !s.closedByPeer() {
 		return
 	}
-	if !u.careful || len(s.flight) > 1 {
+	if !u.careful || s.flight.n > 1 {
 		u.careful = true
 		return
 	}
-	for p := range s.flight {
+	for p := range s.flight.all() {
 		if u.b.poison.strike(p.entries[0].ID) >= retries {
-			delete(s.flight, p)
+			s.flight.remove(p)
 			s.aside(p, "the upstream closes the connection each time it gets this message")
 			u.careful = false
 		}
@@ -90,7 +90,7 @@ func (s *sender) closedByPeer() bool {
 	if code, ok := errors.AsType[mqtt.ReasonCode](s.conn.Err()); ok && slices.Contains(aboutItself, code) {
 		return false
 	}
-	for p := range s.flight {
+	for p := range s.flight.all() {
 		if time.Since(p.sent) > closedFresh {
 			return false
 		}

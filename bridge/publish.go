@@ -12,7 +12,7 @@ import (
 // publish sends a parcel within the upstream's limits. An error means that the
 // connection is of no use any more.
 func (s *sender) publish(ctx context.Context, p *parcel, now time.Time) error {
-	msg, err := p.route.message(p.topic, p.entries, s.lim.v5)
+	msg, err := p.route.message(&s.letter, p.topic, p.entries, s.lim.v5)
 	if err != nil {
 		s.aside(p, "encode: "+err.Error())
 		return nil
@@ -36,9 +36,8 @@ func (s *sender) publish(ctx context.Context, p *parcel, now time.Time) error {
 	if s.b.s.looks {
 		s.b.echoes.sent(&msg, now)
 	}
-	p.sent = now
-	s.flight[p] = struct{}{}
-	p.lane.flying++
+	p.sent, p.by = now, s
+	s.flight.add(p)
 	if p.lane == s.live {
 		s.lastLive = now
 	}
@@ -46,7 +45,8 @@ func (s *sender) publish(ctx context.Context, p *parcel, now time.Time) error {
 	s.b.count.sent.Add(1)
 	s.b.count.bytes.Add(uint64(len(msg.Topic) + len(msg.Payload)))
 	// Where the peer reads nothing any more, the connection ends by itself.
-	if err := s.conn.PublishAsync(ctx, msg, func(err error) { s.done(p, err) }); err != nil {
+	s.put = true
+	if err := s.conn.Put(ctx, &msg, p); err != nil {
 		return s.publishFailed(p, err)
 	}
 	return nil
@@ -56,8 +56,7 @@ func (s *sender) publish(ctx context.Context, p *parcel, now time.Time) error {
 // connection that carries nothing any more.
 func (s *sender) publishFailed(p *parcel, err error) error {
 	if _, refused := client.Refusal(err); refused {
-		delete(s.flight, p)
-		p.lane.flying--
+		s.flight.remove(p)
 		s.aside(p, err.Error())
 		return nil
 	}

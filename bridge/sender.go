@@ -26,7 +26,8 @@ type Cursor interface {
 
 // publisher is what the sender needs of a connection; *client.Conn is one.
 type publisher interface {
-	PublishAsync(ctx context.Context, m mqtt.Message, done func(error)) error
+	Put(ctx context.Context, m *mqtt.Message, r client.Receipt) error
+	Flush()
 	Done() <-chan struct{}
 	Err() error
 }
@@ -58,8 +59,11 @@ type sender struct {
 	bucket  bucket
 	careful bool // one message at a time until the first acknowledgement
 
-	flight   map[*parcel]struct{}
+	flight   flight
+	letter   letter
+	put      bool // something waits for Flush
 	lastAck  time.Time
+	usual    time.Duration // what an acknowledgement takes, smoothed
 	lastLive time.Time
 	paused   time.Time // nothing goes before, after "quota exceeded"
 	pause    time.Duration
@@ -94,6 +98,8 @@ const (
 	liveIdle    = 2 * time.Second // without live values for so long the backlog may use the whole window
 	tick        = time.Second
 	gatherFor   = time.Millisecond
+	gatherPart  = 8 // or so much of what an acknowledgement takes
+	gatherMost  = 5 * time.Millisecond
 	closedFresh = 10 * time.Second // a peer that closes so soon after a message may have closed because of it
 )
 
@@ -101,7 +107,7 @@ const (
 func newSender(b *Bridge, conn publisher, lim limits) *sender {
 	b.queue.Mark()
 	s := &sender{b: b, conn: conn, lim: lim, window: newWindow(lim.receiveMaximum), bucket: newBucket(b.s.rate),
-		flight: make(map[*parcel]struct{}), wake: make(chan struct{}, 1), careful: b.suspect.careful}
+		wake: make(chan struct{}, 1), careful: b.suspect.careful}
 	if b.s.strict {
 		s.back = newLane(buffer.Strict)
 	} else {
@@ -133,7 +139,7 @@ func (s *sender) run(ctx context.Context) error {
 			return err
 		}
 		s.b.count.window.Store(int64(s.window.size))
-		s.b.count.inflight.Store(int64(len(s.flight)))
+		s.b.count.inflight.Store(int64(s.flight.n))
 		s.gather()
 		timer.Reset(wait)
 		select {
@@ -152,11 +158,13 @@ func (s *sender) run(ctx context.Context) error {
 }
 
 // gather lets a moment go by where something is in flight: what comes meanwhile
-// shares the next packets on the wire, and the work around them. A message that
-// finds the link idle goes at once.
+// shares the next packets on the wire, and the work around them. The moment is
+// small beside what an acknowledgement takes at present. A message that finds
+// the link idle goes at once.
 func (s *sender) gather() {
 	now := time.Now()
-	if pause := gatherFor - now.Sub(s.turn); pause > 0 && len(s.flight) > 0 {
+	moment := min(max(gatherFor, s.usual/gatherPart), gatherMost)
+	if pause := moment - now.Sub(s.turn); pause > 0 && s.flight.n > 0 {
 		time.Sleep(pause)
 		now = now.Add(pause)
 	}
@@ -213,15 +221,14 @@ func (s *sender) collect() {
 	s.mu.Unlock()
 	defer s.settle(results)
 	for _, r := range results {
-		if _, ok := s.flight[r.p]; !ok {
+		if !r.p.flying {
 			continue
 		}
 		code, refused := client.Refusal(r.err)
 		if r.err != nil && !refused {
 			continue // the connection went first: the queue hands it out again after Mark
 		}
-		delete(s.flight, r.p)
-		r.p.lane.flying--
+		s.flight.remove(r.p)
 		s.answered(r.at)
 		if refused {
 			s.refused(r.p, code, r.at)
@@ -253,6 +260,7 @@ func (s *sender) answered(at time.Time) {
 func (s *sender) taken(r result) {
 	s.pause = 0
 	took := r.at.Sub(r.p.sent)
+	s.usual += (took - s.usual) / 8
 	s.window.acked(took, s.pressed)
 	s.b.latency.add(took)
 	s.b.count.acked.Add(uint64(len(r.p.entries)))
@@ -321,14 +329,14 @@ func (s *sender) readLane(l *lane, after uint64, now time.Time) (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("read the queue: %w", err)
 	}
-	for _, e := range entries {
-		s.sort(l, e, now)
+	for i := range entries {
+		s.sort(l, &entries[i], now)
 	}
 	return len(entries), nil
 }
 
 // sort gives an entry its route; what has expired or has no route is done.
-func (s *sender) sort(l *lane, e buffer.Entry, now time.Time) {
+func (s *sender) sort(l *lane, e *buffer.Entry, now time.Time) {
 	if s.b.expired(&e.Message) {
 		s.b.count.expired.Add(1)
 		s.b.queue.Ack(e.ID)
@@ -340,7 +348,7 @@ func (s *sender) sort(l *lane, e buffer.Entry, now time.Time) {
 		s.b.queue.Ack(e.ID)
 		return
 	}
-	if s.thins(r, &e) {
+	if s.thins(r, e) {
 		return
 	}
 	l.add(r, topic, e, now)
@@ -348,6 +356,7 @@ func (s *sender) sort(l *lane, e buffer.Entry, now time.Time) {
 
 // send publishes what may go now and says how long to wait for what may not.
 func (s *sender) send(ctx context.Context) (wait time.Duration, err error) {
+	defer s.flush()
 	for {
 		now := time.Now()
 		wait = tick
@@ -376,6 +385,14 @@ func (s *sender) send(ctx context.Context) (wait time.Duration, err error) {
 	}
 }
 
+// flush lets what was put go.
+func (s *sender) flush() {
+	if s.put {
+		s.put = false
+		s.conn.Flush()
+	}
+}
+
 func sooner(wait time.Duration, at, now time.Time) time.Duration {
 	if at.IsZero() {
 		return wait
@@ -390,7 +407,7 @@ func (s *sender) pick(now time.Time) *parcel {
 	if s.careful {
 		size = 1
 	}
-	s.pressed = len(s.flight) >= size
+	s.pressed = s.flight.n >= size
 	if s.pressed || s.live == nil && s.retrying() {
 		return nil
 	}
@@ -416,7 +433,7 @@ func (s *sender) pick(now time.Time) *parcel {
 // retrying reports that a message which was refused before is in flight; in
 // strict order nothing may overtake it again.
 func (s *sender) retrying() bool {
-	for p := range s.flight {
+	for p := range s.flight.all() {
 		if p.attempts > 0 {
 			return true
 		}
@@ -435,7 +452,7 @@ func (s *sender) backlogMay(size int, now time.Time) bool {
 
 // overdue looks at acknowledgements that do not come.
 func (s *sender) overdue(now time.Time) error {
-	if len(s.flight) == 0 {
+	if s.flight.n == 0 {
 		s.lastAck = now
 		return nil
 	}
@@ -443,13 +460,7 @@ func (s *sender) overdue(now time.Time) error {
 		return nil
 	}
 	s.swept = now
-	oldest := now
-	for p := range s.flight {
-		if p.sent.Before(oldest) {
-			oldest = p.sent
-		}
-	}
-	if now.Sub(oldest) > ackTimeout {
+	if now.Sub(s.flight.first.sent) > ackTimeout {
 		s.window.timedOut(now)
 	}
 	if silent := now.Sub(s.lastAck); silent > ackGiveUp {

@@ -181,6 +181,7 @@ func (c *Cursor) Next(lane Lane, after uint64, max, maxBytes int) ([]Entry, erro
 				return nil, ErrClosed
 			}
 			c.reading = true
+			t.expectLocked()
 			load, from := t.takeLocked(class)
 			c.b.mu.Unlock()
 			if !load {
@@ -209,6 +210,20 @@ type taker struct {
 	max, maxBytes int
 	got           []Entry
 	bytes         int
+}
+
+// expectLocked makes room for what there is to take.
+func (t *taker) expectLocked() {
+	if t.got != nil {
+		return
+	}
+	n := int64(0)
+	for _, w := range t.c.waiting {
+		n += w
+	}
+	if n = min(n-int64(len(t.c.out)), int64(t.max)); n > 0 {
+		t.got = make([]Entry, 0, n)
+	}
 }
 
 func (t *taker) full() bool {

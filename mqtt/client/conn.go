@@ -42,8 +42,8 @@ type Conn struct {
 	wrote  chan struct{} // closed when the writer has ended
 
 	// Guarded by s.mu.
-	out     []byte        // packets that wait to be written
-	written []func(error) // of the messages of QoS 0 among them
+	out     []byte    // packets that wait to be written
+	written []Receipt // of the messages of QoS 0 among them
 	aliases *session.AliasOut
 	calls   map[uint16]chan<- answer // SUBSCRIBE and UNSUBSCRIBE that wait
 	closing bool                     // nothing more is appended; the writer ends when out is empty

@@ -47,7 +47,30 @@ func (c *Conn) Publish(ctx context.Context, m mqtt.Message) error {
 // The payload must not be changed before done. Before 5.0 properties are left
 // out.
 func (c *Conn) PublishAsync(ctx context.Context, m mqtt.Message, done func(error)) error {
-	if err := c.checkMessage(&m); err != nil {
+	err := c.Put(ctx, &m, receiptFunc(done))
+	c.Flush()
+	return err
+}
+
+// Receipt is told how a message ended, as the done of PublishAsync is.
+type Receipt interface{ Done(err error) }
+
+type receiptFunc func(error)
+
+// Done implements Receipt.
+func (f receiptFunc) Done(err error) { f(err) }
+
+// Put is PublishAsync for many messages: they leave with the next Flush, in as
+// few writes as can be, or before it where they fill the buffer or something
+// else is sent. Nothing of m but the payload is kept on a connection without
+// Config.Session.
+func (c *Conn) Put(ctx context.Context, m *mqtt.Message, r Receipt) error {
+	if m.Props != nil && len(m.Props.SubscriptionIDs) > 0 { // [MQTT-3.3.4-6]
+		plain, props := *m, *m.Props
+		props.SubscriptionIDs, plain.Props = nil, &props
+		m = &plain
+	}
+	if err := c.checkMessage(m); err != nil {
 		return err
 	}
 	if ctx.Err() != nil {
@@ -56,6 +79,7 @@ func (c *Conn) PublishAsync(ctx context.Context, m mqtt.Message, done func(error
 	c.s.mu.Lock()
 	defer c.s.mu.Unlock()
 	for c.err == nil && (len(c.out) >= outLimit || m.QoS > 0 && !c.s.window.Room()) {
+		c.wakeWriter() // what fills it may have been put without a flush
 		if err := c.waitLocked(ctx); err != nil {
 			return err
 		}
@@ -63,10 +87,13 @@ func (c *Conn) PublishAsync(ctx context.Context, m mqtt.Message, done func(error
 	if c.err != nil {
 		return endedError{c.err}
 	}
-	return c.appendMessageLocked(&m, done)
+	return c.appendMessageLocked(m, r)
 }
 
-func (c *Conn) appendMessageLocked(m *mqtt.Message, done func(error)) error {
+// Flush sends what was put.
+func (c *Conn) Flush() { c.wakeWriter() }
+
+func (c *Conn) appendMessageLocked(m *mqtt.Message, r Receipt) error {
 	p := packet.Publish{Topic: m.Topic, Payload: m.Payload, QoS: m.QoS, Retain: m.Retain, Props: m.Props}
 	if m.QoS > 0 {
 		p.PacketID = 1 // for now: an id is taken when it is certain that the message encodes
@@ -80,11 +107,15 @@ func (c *Conn) appendMessageLocked(m *mqtt.Message, done func(error)) error {
 	}
 	if m.QoS == 0 {
 		c.out = out
-		c.written = append(c.written, done)
-		c.wakeWriter()
+		c.written = append(c.written, r)
 		return nil
 	}
-	x := c.s.window.Add(m.QoS, &outgoing{*m, done})
+	o := outgoing{receipt: r}
+	if !c.s.private { // else it is never sent again
+		kept := *m
+		o.message = &kept
+	}
+	x := c.s.window.Add(m.QoS, o)
 	if x == nil {
 		c.aliases.Forget(m.Topic)
 		return overLimit(mqtt.QuotaExceeded, "all 65535 packet ids are in use")
@@ -92,7 +123,6 @@ func (c *Conn) appendMessageLocked(m *mqtt.Message, done func(error)) error {
 	id := at + packet.PacketIDOffset(out[at:])
 	out[id], out[id+1] = byte(x.ID>>8), byte(x.ID)
 	c.out = out
-	c.wakeWriter()
 	return nil
 }
 
@@ -121,10 +151,10 @@ func (c *Conn) resendLocked() {
 			c.appendLocked(&packet.Pubrel{PacketID: x.ID})
 			continue
 		}
-		m := &x.Value.message
+		m := x.Value.message
 		if err := c.checkMessage(m); err != nil { // the broker takes less than it did
 			c.s.window.Drop(x)
-			c.written = append(c.written, func(error) { x.Value.done(err) })
+			c.written = append(c.written, receiptFunc(func(error) { x.Value.receipt.Done(err) }))
 			c.wakeWriter()
 			continue
 		}
@@ -146,13 +176,11 @@ func (c *Conn) checkMessage(m *mqtt.Message) error {
 	if m.Retain && !l.RetainAvailable {
 		return overLimit(mqtt.RetainNotSupported, "the broker does not take retained messages")
 	}
-	if m.Props != nil && len(m.Props.SubscriptionIDs) > 0 { // [MQTT-3.3.4-6]
-		props := *m.Props
-		props.SubscriptionIDs = nil
-		m.Props = &props
+	if l.MaxPacket == 0 {
+		return nil
 	}
 	p := packet.Publish{Topic: m.Topic, Payload: m.Payload, QoS: m.QoS, Props: m.Props}
-	if n := p.Size(l.Version); l.MaxPacket > 0 && n > l.MaxPacket {
+	if n := p.Size(l.Version); n > l.MaxPacket {
 		return overLimit(mqtt.PacketTooLarge, "the broker takes packets of up to %d bytes, the message needs %d", l.MaxPacket, n)
 	}
 	return nil

@@ -3,6 +3,7 @@ package client
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -16,7 +17,7 @@ import (
 var pingreq = []byte{byte(packet.TypePingreq) << 4, 0}
 
 // read is the reading goroutine. It ends the connection's business too.
-func (c *Conn) read(lost []*outgoing) {
+func (c *Conn) read(lost []outgoing) {
 	finish(lost, ErrSessionLost)
 	err := c.receive()
 	c.giveUp(err)
@@ -30,8 +31,8 @@ func (c *Conn) read(lost []*outgoing) {
 		c.s.ids.Free(id)
 	}
 	c.s.mu.Unlock()
-	for _, done := range dones {
-		done(err)
+	for _, r := range dones {
+		r.Done(err)
 	}
 	finish(lost, fmt.Errorf("%w: %w", ErrSessionLost, err))
 	for _, call := range calls {
@@ -69,9 +70,12 @@ func (c *Conn) receive() error {
 			return err
 		}
 		c.lastRead.Store(int64(time.Since(c.began)))
-		if packet.TypeOf(header) == packet.TypePublish {
+		switch {
+		case packet.TypeOf(header) == packet.TypePublish:
 			err = c.publish(header, body)
-		} else {
+		case header == pubackHeader && len(body) == 2:
+			err = c.plainPuback(body)
+		default:
 			err = c.control(header, body)
 		}
 		if err != nil {
@@ -183,6 +187,19 @@ func (c *Conn) appendLocked(p packet.Packet) {
 	c.wakeWriter()
 }
 
+// pubackHeader is the first byte of a PUBACK.
+const pubackHeader = byte(packet.TypePuback) << 4
+
+// plainPuback takes in a PUBACK that says yes and nothing else, the packet of
+// which there are as many as messages.
+func (c *Conn) plainPuback(body []byte) error {
+	ack := packet.Ack{PacketID: binary.BigEndian.Uint16(body)}
+	if ack.PacketID == 0 {
+		return c.control(pubackHeader, body)
+	}
+	return c.acknowledged(&ack, "PUBACK")
+}
+
 // control handles every packet but PUBLISH.
 func (c *Conn) control(header byte, body []byte) error {
 	p, err := packet.Decode(header, body, c.limits.Version)
@@ -227,14 +244,14 @@ func (c *Conn) acknowledged(p *packet.Ack, kind string) error {
 		return nil
 	}
 	if p.Reason.Failed() && kind != "PUBCOMP" { // a PUBCOMP can only say that the id is not known any more
-		x.Value.done(&Refused{Packet: "PUBLISH", Reason: p.Reason, Text: p.ReasonString})
+		x.Value.receipt.Done(&Refused{Packet: "PUBLISH", Reason: p.Reason, Text: p.ReasonString})
 		return nil
 	}
-	x.Value.done(nil)
+	x.Value.receipt.Done(nil)
 	return nil
 }
 
-func (c *Conn) exchangeLocked(p *packet.Ack, kind string) (*session.Exchange[*outgoing], error) {
+func (c *Conn) exchangeLocked(p *packet.Ack, kind string) (*session.Exchange[outgoing], error) {
 	switch kind {
 	case "PUBACK":
 		return c.s.window.Puback(p.PacketID)

@@ -22,15 +22,15 @@ type Session struct {
 	mu       sync.Mutex
 	id       string // client id that the broker assigned
 	ids      session.IDs
-	window   *session.Window[*outgoing]
+	window   *session.Window[outgoing]
 	receiver *session.Receiver
 	conn     *Conn // the connection that uses the session; nil: none
 }
 
 // outgoing is a message of QoS 1 or 2 on its way.
 type outgoing struct {
-	message mqtt.Message
-	done    func(error)
+	message *mqtt.Message // to send it again; nil in a private session
+	receipt Receipt
 }
 
 // ErrSessionLost is what a message ends with when the session did before the
@@ -40,7 +40,7 @@ var ErrSessionLost = errors.New("the session ended before the broker acknowledge
 // NewSession returns an empty session.
 func NewSession() *Session {
 	s := &Session{receiver: session.NewReceiver()}
-	s.window = session.NewWindow[*outgoing](&s.ids)
+	s.window = session.NewWindow[outgoing](&s.ids)
 	return s
 }
 
@@ -63,18 +63,18 @@ func (s *Session) Drop() {
 // clearLocked empties the session and returns the messages that were on their
 // way. One of QoS 2 whose PUBREC has come is the broker's already, but whether
 // the broker passed it on is not known.
-func (s *Session) clearLocked() []*outgoing {
+func (s *Session) clearLocked() []outgoing {
 	s.receiver.Clear()
-	var lost []*outgoing
+	var lost []outgoing
 	for _, x := range s.window.Clear() {
 		lost = append(lost, x.Value)
 	}
 	return lost
 }
 
-func finish(list []*outgoing, err error) {
+func finish(list []outgoing, err error) {
 	for _, o := range list {
-		o.done(err)
+		o.receipt.Done(err)
 	}
 }
 
@@ -89,7 +89,7 @@ var errSessionBusy = errors.New("the session is used by another connection; clos
 // attach makes the session that of a new connection. present is what the
 // broker says: where it has no session, ours ends too [MQTT-3.2.2-4] and the
 // messages that were on their way are returned.
-func (s *Session) attach(c *Conn, present bool) (lost []*outgoing, err error) {
+func (s *Session) attach(c *Conn, present bool) (lost []outgoing, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.conn != nil {
@@ -109,7 +109,7 @@ func (s *Session) attach(c *Conn, present bool) (lost []*outgoing, err error) {
 
 // detach is the end of a connection. Unfinished messages are returned where
 // they cannot go on.
-func (s *Session) detach(c *Conn) (lost []*outgoing) {
+func (s *Session) detach(c *Conn) (lost []outgoing) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.conn = nil

@@ -30,8 +30,8 @@ func (c *Conn) write() {
 		}
 		buf, dones, last := c.take(spare)
 		err := c.send(buf)
-		for _, done := range dones {
-			done(ended(err))
+		for _, r := range dones {
+			r.Done(ended(err))
 		}
 		switch {
 		case err != nil:
@@ -54,7 +54,7 @@ func (c *Conn) write() {
 }
 
 // take takes what waits. last: nothing will follow, or the connection failed.
-func (c *Conn) take(spare []byte) (buf []byte, dones []func(error), last bool) {
+func (c *Conn) take(spare []byte) (buf []byte, dones []Receipt, last bool) {
 	c.s.mu.Lock()
 	defer c.s.mu.Unlock()
 	if c.err != nil && !c.closing {
