@@ -34,7 +34,12 @@ func (m *meter) over(next netDial) netDial {
 		if !ok {
 			return nc, nil
 		}
-		c := &metered{TCPConn: tcp, m: m}
+		io, err := newStream(tcp)
+		if err != nil {
+			_ = nc.Close()
+			return nil, err
+		}
+		c := &metered{TCPConn: tcp, stream: io, m: m}
 		m.mu.Lock()
 		if m.open == nil {
 			m.open = make(map[*metered]struct{})
@@ -59,9 +64,16 @@ func (m *meter) total() uint64 {
 // metered is a connection whose last count is kept when it closes.
 type metered struct {
 	*net.TCPConn
-	m    *meter
-	last uint64 // guarded by meter.mu
+	stream *stream
+	m      *meter
+	last   uint64 // guarded by meter.mu
 }
+
+// Read implements net.Conn.
+func (c *metered) Read(b []byte) (int, error) { return c.stream.Read(b) }
+
+// Write implements net.Conn.
+func (c *metered) Write(b []byte) (int, error) { return c.stream.Write(b) }
 
 // NetConn is the connection itself, for those who set options on it.
 func (c *metered) NetConn() net.Conn { return c.TCPConn }

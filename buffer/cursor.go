@@ -4,6 +4,7 @@ import (
 	"sort"
 	"time"
 
+	"fieldgate/buffer/clock"
 	"fieldgate/mqtt"
 )
 
@@ -70,6 +71,7 @@ type Cursor struct {
 	lowLimit  int64 // stored bytes when the disk ran low
 	offered   uint64
 	passed    uint64
+	quickest  time.Duration // from Append to the acknowledgement, of late; 0: not known
 	trend     trend
 	oldest    oldest
 }
@@ -128,6 +130,7 @@ func (c *Cursor) markLocked() {
 	c.mark = c.b.headLocked(0) & orderMask
 	c.forgetOutLocked()
 	c.rewindLocked()
+	c.quickest = 0
 }
 
 // rewindLocked makes every lane look again from its start; what is handed out
@@ -376,6 +379,7 @@ func (c *Cursor) Ack(ids ...uint64) {
 	b := c.b
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	newest := clock.Stamp{}
 	for _, id := range ids {
 		h, ok := c.out[id]
 		if !ok {
@@ -383,11 +387,17 @@ func (c *Cursor) Ack(ids ...uint64) {
 		}
 		delete(c.out, id)
 		c.passed++
+		if h.rec != nil && newest.Before(h.rec.msg.Stamp) {
+			newest = h.rec.msg.Stamp
+		}
 		if h.counted > 0 {
 			c.foundLocked(h)
 			continue
 		}
 		c.ackLocked(id, h)
+	}
+	if !newest.IsZero() {
+		c.answeredLocked(clock.Now().Sub(newest))
 	}
 	if b.cfg.Full == FullBlock {
 		b.roomLocked()

@@ -6,11 +6,18 @@ import "time"
 // not be written at all: its publisher is answered by that (guarantee G1, b),
 // and the disk is spared a commit of its own. So a commit that somebody waits
 // for may linger, as long as lingering pays.
+//
+// What pays is known by the quickest answers of late. Where they are quick and
+// the others are not, there is more to do than the processor or the link can:
+// publishers wait for each other anyway, and a commit makes that worse.
 const (
-	lingerSlice = 5 * time.Millisecond   // how often it is looked at
-	lingerMost  = 30 * time.Millisecond  // what a publisher may lose by it
-	lingerWhole = 100 * time.Millisecond // then the writer looks around
-	lingerProbe = time.Second            // how often it is tried again where it did not pay
+	lingerSlice  = 5 * time.Millisecond   // how often it is looked at
+	lingerStill  = 15 * time.Millisecond  // without an acknowledgement, it is over
+	lingerQuick  = 30 * time.Millisecond  // an upstream that needs longer is not waited for
+	lingerMost   = 60 * time.Millisecond  // what a publisher may lose by it
+	lingerWhole  = 100 * time.Millisecond // then the writer looks around
+	lingerProbe  = time.Second            // how often it is tried again where it did not pay
+	lingerForget = 50                     // a second takes so much of 1000 of what is known of the quickest
 )
 
 // linger belongs to the writer.
@@ -26,33 +33,35 @@ func (w *writer) hold() bool {
 	}
 	timer := time.NewTimer(lingerSlice)
 	defer timer.Stop()
-	before := w.b.progress()
-	start, since := before, began
+	start := w.b.progress()
+	since, heard, passed := began, began, start.passed
 	for {
 		select {
 		case <-timer.C:
 		case <-w.b.quit:
 			return true
 		}
-		now := w.b.progress()
+		now, at := w.b.progress(), time.Now()
+		if now.passed != passed {
+			heard, passed = at, now.passed
+		}
 		switch {
 		case now.wanted:
 			return true
 		case now.oldest == 0:
 			return false
 		case now.oldest > start.head: // all who waited then have their answer
-			start, since = now, time.Now()
-		case now.passed == before.passed, time.Since(since) >= lingerMost:
+			start, since = now, at
+		case at.Sub(heard) >= lingerStill, at.Sub(since) >= lingerMost:
 			if now.elided == start.elided {
-				w.linger.again = time.Now().Add(lingerProbe)
+				w.linger.again = at.Add(lingerProbe)
 			}
 			return true
 		}
-		if time.Since(began) > lingerWhole {
+		if at.Sub(began) > lingerWhole {
 			poke(w.b.urgent)
 			return false
 		}
-		before = now
 		timer.Reset(lingerSlice)
 	}
 }
@@ -79,17 +88,34 @@ func (b *Buffer) progress() progress {
 	return p
 }
 
-// connected reports whether some upstream has messages in hand.
+// connected reports whether some upstream has messages in hand, and all that
+// have are quick, as far as is known.
 func (b *Buffer) connected() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	some := false
 	for _, c := range b.cursors {
-		if c != nil && len(c.out) > 0 {
-			return true
+		if c == nil || len(c.out) == 0 {
+			continue
 		}
+		if c.quickest > lingerQuick {
+			return false
+		}
+		some = true
 	}
-	return false
+	return some
 }
+
+// answeredLocked notes how long the quickest of some messages took from Append
+// to its acknowledgement.
+func (c *Cursor) answeredLocked(took time.Duration) {
+	if c.quickest == 0 || took < c.quickest {
+		c.quickest = max(took, 1)
+	}
+}
+
+// forgetLocked is called each second: what was quick once need not be so now.
+func (c *Cursor) forgetLocked() { c.quickest += c.quickest * lingerForget / 1000 }
 
 // oldestWaiterLocked is the number of the oldest message that a publisher
 // waits for, 0 where there is none. wanted: a commit is due for other reasons.

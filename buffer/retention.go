@@ -294,6 +294,7 @@ func (w *writer) tick() {
 			continue
 		}
 		c.trend.note(c.storedLocked(), dt)
+		c.forgetLocked()
 		if c.reading {
 			c.reading = false
 			c.report = c.report || c.gapDueLocked(now)

@@ -62,6 +62,7 @@ func (c *Conn) giveUp(err error) {
 func (c *Conn) receive() error {
 	for {
 		c.holdUp()
+		come := c.r.Buffered() // and when, lastRead says
 		header, body, err := c.r.Next()
 		if err == io.EOF {
 			return fmt.Errorf("the broker closed the connection: %w", err)
@@ -69,7 +70,9 @@ func (c *Conn) receive() error {
 		if err != nil {
 			return err
 		}
-		c.lastRead.Store(int64(time.Since(c.began)))
+		if !come {
+			c.lastRead.Store(int64(time.Since(c.began)))
+		}
 		switch {
 		case packet.TypeOf(header) == packet.TypePublish:
 			err = c.publish(header, body)
