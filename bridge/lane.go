@@ -86,6 +86,29 @@ type lane struct {
 	calm     bool      // the last reading of alarms brought none
 	flying   int       // parcels in flight
 	delayed  time.Time // until then some refused parcel has to wait
+	spare    []*parcel // done with, to be used again
+}
+
+// spareParcels bounds what is kept for further messages.
+const spareParcels = 1024
+
+func (l *lane) parcel() *parcel {
+	n := len(l.spare)
+	if n == 0 {
+		return &parcel{}
+	}
+	p := l.spare[n-1]
+	l.spare = l.spare[:n-1]
+	return p
+}
+
+// reuse takes a parcel back whose message has been delivered: nobody holds it
+// any more.
+func (l *lane) reuse(p *parcel) {
+	if len(l.spare) < spareParcels {
+		*p = parcel{}
+		l.spare = append(l.spare, p)
+	}
 }
 
 func newLane(kind buffer.Lane) *lane {
@@ -106,8 +129,8 @@ func (l *lane) wantsMore(window int) bool {
 // add puts an entry into its batch, or makes a parcel of it.
 func (l *lane) add(r *route, topic string, e *buffer.Entry, now time.Time) {
 	if r.batch.samples <= 1 || !r.encodes(&e.Message) {
-		p := &parcel{route: r, topic: topic}
-		p.one[0] = *e
+		p := l.parcel()
+		p.route, p.topic, p.one[0] = r, topic, *e
 		p.entries = p.one[:]
 		l.push(p)
 		return

@@ -267,6 +267,7 @@ func (s *sender) taken(r result) {
 	for i := range r.p.entries {
 		s.acked = append(s.acked, r.p.entries[i].ID)
 	}
+	r.p.lane.reuse(r.p)
 }
 
 // refused decides about a message that the upstream did not take.

@@ -36,6 +36,7 @@ type batch struct {
 	vital    bool  // an answer other than to a publish waits for the commit
 	err      error // the first failure, for Publish
 	pub      publish
+	room     []byte // small payloads for handlers; what is written is theirs
 }
 
 // placed is a delivery and its place in batch.durable.
@@ -126,9 +127,12 @@ func (bt *batch) reset() {
 	clear(bt.durable)
 	clear(bt.lazy)
 	clear(bt.pending)
-	clear(bt.calls)
 	clear(bt.blocked)
-	bt.durable, bt.lazy, bt.pending, bt.calls, bt.blocked = bt.durable[:0], bt.lazy[:0], bt.pending[:0], bt.calls[:0], bt.blocked[:0]
+	bt.durable, bt.lazy, bt.pending, bt.blocked = bt.durable[:0], bt.lazy[:0], bt.pending[:0], bt.blocked[:0]
+	for i := range bt.calls {
+		bt.calls[i].reset()
+	}
+	bt.calls = bt.calls[:0]
 	bt.acks, bt.raw, bt.rawCount, bt.err, bt.vital = bt.acks[:0], bt.raw[:0], 0, nil, false
 	if cap(bt.raw) > 64<<10 {
 		bt.raw = nil
@@ -145,15 +149,51 @@ func (bt *batch) reply(p packet.Packet) (err error) {
 }
 
 // hand notes that a handler is to be called with a message.
-func (bt *batch) hand(h *handler, m mqtt.Message, ack int) {
+func (bt *batch) hand(h *handler, m *mqtt.Message, ack int) {
 	for i := range bt.calls {
 		if c := &bt.calls[i]; c.handler == h {
-			c.msgs, c.acks = append(c.msgs, m), append(c.acks, ack)
+			c.msgs, c.acks = append(c.msgs, *m), append(c.acks, ack)
 			return
 		}
 	}
-	bt.calls = append(bt.calls, call{h, []mqtt.Message{m}, []int{ack}})
+	n := len(bt.calls)
+	if n == cap(bt.calls) {
+		bt.calls = append(bt.calls, call{})
+	}
+	bt.calls = bt.calls[:n+1] // one of an earlier batch has its slices still
+	c := &bt.calls[n]
+	c.handler, c.msgs, c.acks = h, append(c.msgs, *m), append(c.acks, ack)
 }
+
+// callsPooled is how many messages a call may have had whose slices are kept.
+const callsPooled = 256
+
+func (c *call) reset() {
+	if c.handler = nil; cap(c.msgs) > callsPooled {
+		c.msgs, c.acks = nil, nil
+		return
+	}
+	clear(c.msgs)
+	c.msgs, c.acks = c.msgs[:0], c.acks[:0]
+}
+
+// forHandlers is the message as handlers get it. Where nobody keeps it yet,
+// its payload is copied into one object with others.
+func (bt *batch) forHandlers(p *publish) (m mqtt.Message) {
+	if p.kept != nil || !p.view || len(p.payload) > smallPayload {
+		return *p.message()
+	}
+	if cap(bt.room)-len(bt.room) < len(p.payload) {
+		bt.room = make([]byte, 0, roomBytes)
+	}
+	at := len(bt.room)
+	bt.room = append(bt.room, p.payload...)
+	p.write(&m, bt.room[at:len(bt.room):len(bt.room)])
+	return m
+}
+
+// roomBytes is what small payloads share. One that is kept for long keeps it all.
+const roomBytes = 2 << 10
 
 // inHandler marks the context of a handler.
 type inHandler struct{}

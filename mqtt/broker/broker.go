@@ -130,7 +130,8 @@ func (b *Broker) use(cfg Config, a *accessFiles) {
 // publisher's goroutine with what one read or one Publish brought, after
 // connected subscribers were served and before the publisher is acknowledged;
 // an error refuses the messages. It may wait for the disk, never for a network
-// or a device. Filters do not share or exclude each other: two handlers get
+// or a device. It may keep messages, but not the slice nor pointers into it, which
+// are used again. Filters do not share or exclude each other: two handlers get
 // two copies. Call it before Run, or messages published meanwhile are missed.
 func (b *Broker) Handle(filter string, h func(ctx context.Context, msgs []mqtt.Message) error) error {
 	if err := mqtt.CheckFilter(filter); err != nil {

@@ -191,10 +191,12 @@ func (bt *batch) send(r *route, ack int) {
 	for i := range r.shares {
 		bt.deliver(p, r.shares[i].pick())
 	}
-	for _, h := range r.handlers {
-		m := *p.message()
+	if len(r.handlers) > 0 {
+		m := bt.forHandlers(p)
 		m.From = nil // rights are the broker's
-		bt.hand(h, m, ack)
+		for _, h := range r.handlers {
+			bt.hand(h, &m, ack)
+		}
 	}
 }
 

@@ -237,20 +237,22 @@ func (c *Conn) control(header byte, body []byte) error {
 func (c *Conn) acknowledged(p *packet.Ack, kind string) error {
 	c.s.mu.Lock()
 	x, err := c.exchangeLocked(p, kind)
+	var receipt Receipt
+	if x != nil && x.Ended() {
+		receipt = x.Value.receipt
+		c.s.window.Reuse(x)
+	}
 	c.resendLocked()
 	c.changedLocked()
 	c.s.mu.Unlock()
-	if err != nil {
+	if err != nil || receipt == nil {
 		return err
 	}
-	if x == nil || !x.Ended() {
-		return nil
-	}
 	if p.Reason.Failed() && kind != "PUBCOMP" { // a PUBCOMP can only say that the id is not known any more
-		x.Value.receipt.Done(&Refused{Packet: "PUBLISH", Reason: p.Reason, Text: p.ReasonString})
+		receipt.Done(&Refused{Packet: "PUBLISH", Reason: p.Reason, Text: p.ReasonString})
 		return nil
 	}
-	x.Value.receipt.Done(nil)
+	receipt.Done(nil)
 	return nil
 }
 

@@ -24,7 +24,12 @@ type Window[T any] struct {
 	quota       int
 	open        int          // sent on this connection and not ended
 	due         *Exchange[T] // the first one that must be sent again; nil: none
+	spare       *Exchange[T] // given back by Reuse, linked by next
+	spares      int
 }
+
+// maxSpares bounds what is kept for further exchanges.
+const maxSpares = 256
 
 // Exchange is a message on its way to the peer.
 type Exchange[T any] struct {
@@ -96,7 +101,13 @@ func (w *Window[T]) Add(qos mqtt.QoS, value T) *Exchange[T] {
 	if !ok {
 		return nil
 	}
-	x := &Exchange[T]{ID: id, QoS: qos, Value: value, prev: w.last}
+	x := w.spare
+	if x == nil {
+		x = &Exchange[T]{}
+	} else {
+		w.spare, w.spares = x.next, w.spares-1
+	}
+	*x = Exchange[T]{ID: id, QoS: qos, Value: value, prev: w.last}
 	if w.last == nil {
 		w.first = x
 	} else {
@@ -185,6 +196,17 @@ func (w *Window[T]) Drop(x *Exchange[T]) {
 	if !x.ended {
 		w.end(x)
 	}
+}
+
+// Reuse takes an exchange that has ended back, to be another one. Its owner has
+// no further use for it.
+func (w *Window[T]) Reuse(x *Exchange[T]) {
+	if !x.ended || w.spares >= maxSpares {
+		return
+	}
+	*x = Exchange[T]{next: w.spare}
+	w.spare = x
+	w.spares++
 }
 
 // Len is the number of unfinished exchanges.
