@@ -18,8 +18,8 @@ func (a *app) benchBridgeCommand() *cobra.Command {
 was lost, repeated or came out of order. Forwarders are, by turns, our gateway (its queue on disk, as always) and a
 mosquitto with a bridge; all processes run on this machine. Only the forwarder's processor time counts.`,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if qos < 1 || qos > 2 || b.Payload < 20 || b.Payload > 200_000 || b.Count < 1 || b.Rounds < 1 {
-				return usageError{fmt.Errorf("--qos is 1 or 2, --payload 20 to 200000, --count and --rounds at least 1")}
+			if qos > 2 || b.Payload < 20 || b.Payload > 200_000 || b.Count < 1 || b.Rounds < 1 {
+				return usageError{fmt.Errorf("--qos is 0 to 2, --payload 20 to 200000, --count and --rounds at least 1")}
 			}
 			b.QoS = mqtt.QoS(qos)
 			var err error
