@@ -54,6 +54,7 @@ type Connect struct {
 type Drain struct {
 	Rate         string   `toml:"rate"`          // "200/s"; default: no limit
 	Order        string   `toml:"order"`         // live-first (default) | strict
+	Backlog      string   `toml:"backlog"`       // oldest-first (default) | newest-first
 	BacklogShare *float64 `toml:"backlog_share"` // default 0.5
 }
 

@@ -116,7 +116,15 @@ func newLane(kind buffer.Lane) *lane {
 }
 
 // backlog reports a lane of what waited for the connection.
-func (l *lane) backlog() bool { return l.kind == buffer.Backlog }
+func (l *lane) backlog() bool { return l.kind == buffer.Backlog || l.kind == buffer.Newest }
+
+// before reports whether a parcel goes before another of its priority.
+func (l *lane) before(a, b *parcel) bool {
+	if l.kind == buffer.Newest {
+		return a.entries[0].ID > b.entries[0].ID
+	}
+	return a.entries[0].ID < b.entries[0].ID
+}
 
 func (l *lane) waiting() int { return len(l.ready[0]) + len(l.ready[1]) + len(l.ready[2]) }
 
@@ -189,6 +197,9 @@ func (l *lane) close(b *batch) {
 	}
 	l.held -= len(b.entries)
 	l.heldSize -= b.held
+	if l.kind == buffer.Newest {
+		slices.Reverse(b.entries) // inside of a batch time runs forward
+	}
 	l.push(&parcel{route: b.key.route, topic: b.key.topic, entries: b.entries})
 }
 
@@ -207,7 +218,7 @@ func (l *lane) putBack(parcels ...*parcel) {
 		r := rank(p.route.priority)
 		list := l.ready[r]
 		i := 0
-		for i < len(list) && list[i].entries[0].ID < p.entries[0].ID {
+		for i < len(list) && l.before(list[i], p) {
 			i++
 		}
 		l.ready[r] = slices.Insert(list, i, p)

@@ -112,6 +112,9 @@ func newSender(b *Bridge, conn publisher, lim limits) *sender {
 		s.back = newLane(buffer.Strict)
 	} else {
 		s.live, s.back = newLane(buffer.Live), newLane(buffer.Backlog)
+		if b.s.newest {
+			s.back.kind = buffer.Newest
+		}
 	}
 	return s
 }

@@ -111,6 +111,7 @@ type settings struct {
 	spread        time.Duration
 	schedule      schedule
 	alarmsPass    bool
+	newest        bool // the backlog begins with the newest
 	rate          float64
 	strict        bool
 	share         float64
@@ -127,7 +128,7 @@ func (c Config) compile(gateway string, o compileOptions) (*settings, error) {
 		clientID: fill(orText(c.ClientID, DefaultClientID), gateway), username: c.Username,
 		keepalive: c.Keepalive.Or(DefaultKeepalive), keepaliveMax: c.KeepaliveMax.Or(DefaultKeepaliveMax), timeout: c.Connect.Timeout.Or(DefaultTimeout),
 		backMin: c.Connect.BackoffMin.Or(DefaultBackoffMin), backMax: c.Connect.BackoffMax.Or(DefaultBackoffMax),
-		spread: c.Connect.Spread.Or(DefaultSpread), alarmsPass: c.Connect.Alarms,
+		spread: c.Connect.Spread.Or(DefaultSpread), alarmsPass: c.Connect.Alarms, newest: c.Drain.Backlog == "newest-first",
 		jitter: DefaultJitter, share: DefaultBacklogShare, strict: c.Drain.Order == "strict",
 	}
 	for _, text := range c.urls() {

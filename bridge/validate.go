@@ -124,6 +124,10 @@ func (c Config) validatePace(bad conf.Bad) {
 	share(bad, "connect.jitter", c.Connect.Jitter)
 	share(bad, "drain.backlog_share", c.Drain.BacklogShare)
 	oneOf(bad, "drain.order", "E0807", c.Drain.Order, "live-first", "strict")
+	oneOf(bad, "drain.backlog", "E0807", c.Drain.Backlog, "oldest-first", "newest-first")
+	if c.Drain.Order == "strict" && c.Drain.Backlog == "newest-first" {
+		bad(conf.Problem{Key: "drain.backlog", Code: "E0807", Text: "strict order begins with the oldest", Help: `leave out order = "strict" or backlog = "newest-first"`})
+	}
 	c.validateWhen(bad)
 	if c.Drain.Rate != "" {
 		if _, err := parseRate(c.Drain.Rate); err != nil {

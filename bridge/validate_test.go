@@ -83,6 +83,8 @@ func TestValidateBad(t *testing.T) {
 		{route(Route{Format: "template", Template: "{{.Nope}}"}), "E0813 route[0].template", "Nope"},
 		{route(Route{Template: "x"}), "W0813 route[0].template", "not used"},
 		{route(Route{QoS: ptr(3)}), "E0814 route[0].qos", "no QoS 3"},
+		{with(func(c *Config) { c.Drain.Backlog = "newest" }), "E0807 drain.backlog", "oldest-first, newest-first"},
+		{with(func(c *Config) { c.Drain = Drain{Order: "strict", Backlog: "newest-first"} }), "E0807 drain.backlog", "begins with the oldest"},
 		{route(Route{Retain: "maybe"}), "E0815 route[0].retain", "keep, strip"},
 		{route(Route{Format: "value", Batch: Batch{MaxSamples: 10}}), "E0816 route[0].batch.max_samples", "one sample a message"},
 		{route(Route{Format: "json", Batch: Batch{MaxSamples: -1}}), "E0816 route[0].batch.max_samples", "not possible"},

@@ -11,12 +11,13 @@ import (
 // Lane is a part of what waits for an upstream.
 type Lane int
 
-// The lanes. A bridge uses either Live and Backlog side by side, or Strict, or
-// Urgent.
+// The lanes. A bridge uses either Live and Backlog (or Newest) side by side,
+// or Strict, or Urgent.
 const (
 	Live    Lane = iota // what was appended after the last Mark
 	Backlog             // what was there at the last Mark
 	Strict              // both, the backlog first
+	Newest              // the backlog, each priority from the newest to the oldest
 	Urgent              // the alarms of both
 	lanes
 )
@@ -150,7 +151,7 @@ func (c *Cursor) low(lane Lane, class int) uint64 {
 
 func (c *Cursor) high(lane Lane, class int) uint64 {
 	switch {
-	case lane == Backlog:
+	case lane == Backlog || lane == Newest:
 		return classLow(class) | c.mark
 	case lane == Urgent && classPriority(class) != Alarm:
 		return classLow(class)
@@ -158,7 +159,8 @@ func (c *Cursor) high(lane Lane, class int) uint64 {
 	return classHigh(class)
 }
 
-// Next hands out up to max entries of a lane, alarms first, then by age, and
+// Next hands out up to max entries of a lane, alarms first, then by age (in
+// Newest the youngest first), and
 // stops early once they have maxBytes of topic and payload (one entry is
 // always handed out). The cursor remembers what it handed out: an entry comes
 // again only after Requeue or Mark. after leaves out the ids up to it within
@@ -185,12 +187,16 @@ func (c *Cursor) Next(lane Lane, after uint64, max, maxBytes int) ([]Entry, erro
 			}
 			c.reading = true
 			t.expectLocked()
-			load, from := t.takeLocked(class)
+			take, fetch := t.takeLocked, c.load
+			if lane == Newest {
+				take, fetch = t.takeDownLocked, func(_ Lane, class int, from uint64) bool { return c.loadDown(class, from) }
+			}
+			load, from := take(class)
 			c.b.mu.Unlock()
 			if !load {
 				break
 			}
-			if !c.load(lane, class, from) {
+			if !fetch(lane, class, from) {
 				// The disk is out of order: what is in memory need not wait for it.
 				c.b.mu.Lock()
 				t.onlyMemoryLocked(class)

@@ -147,7 +147,7 @@ func (m *model) take(i int, lane Lane) int {
 		}
 		m.held[i][e.ID] = n
 		key := [2]int{int(lane), classOf(e.ID)}
-		if m.last[i][key] >= e.ID {
+		if last, seen := m.last[i][key]; seen && (last >= e.ID) != (lane == Newest) {
 			m.t.Fatalf("upstream %s got %s after %s", m.names[i], idText(e.ID), idText(m.last[i][key]))
 		}
 		m.last[i][key] = e.ID
@@ -243,8 +243,8 @@ func (m *model) crash() {
 
 // finish takes everything out and looks whether it is all there.
 func (m *model) finish() {
-	lanes := []Lane{Backlog, Live}
 	for i := range m.cur {
+		lanes := []Lane{[]Lane{Backlog, Newest}[m.rnd.IntN(2)], Live}
 		m.mark(i)
 		for {
 			n := 0
@@ -318,7 +318,7 @@ func (m *model) step() {
 	case p < 30:
 		m.append()
 	case p < 55:
-		m.take(i, []Lane{Live, Backlog}[m.rnd.IntN(2)])
+		m.take(i, []Lane{Live, Backlog, Newest, Urgent}[m.rnd.IntN(4)])
 	case p < 80:
 		m.ack(i, p < 60)
 	case p < 86:
@@ -357,6 +357,78 @@ func TestStrictOrder(t *testing.T) {
 		if got[i].ID <= got[i-1].ID {
 			t.Fatalf("%s after %s", idText(got[i].ID), idText(got[i-1].ID))
 		}
+	}
+}
+
+// TestNewestFirst: the lane Newest gives the backlog and nothing else, each
+// priority from the newest to the oldest, from memory and from the disk, also
+// after acknowledgements out of order and a restart. Urgent gives the alarms.
+func TestNewestFirst(t *testing.T) {
+	cfg := testConfig(t.TempDir())
+	b := mustOpen(t, cfg)
+	c := upstream(t, b, "a", "b")[0]
+	const n = 3000
+	add := func(from, to int) {
+		t.Helper()
+		for i := from; i < to; i++ {
+			target := uint64(1)
+			if i%7 == 0 {
+				target = 2 // the other upstream's alone
+			}
+			err := b.Append(context.Background(), []Item{{Message: text(i), Targets: target, Durable: i%500 == 0, Priority: []Priority{Normal, Alarm}[i/1000%2]}})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	check := func(got []Entry, want int) {
+		t.Helper()
+		if len(got) != want {
+			t.Fatalf("%d entries, want %d", len(got), want)
+		}
+		for i := 1; i < len(got); i++ {
+			if got[i].Priority == got[i-1].Priority && got[i].ID >= got[i-1].ID {
+				t.Fatalf("%s after %s", idText(got[i].ID), idText(got[i-1].ID))
+			}
+		}
+	}
+	add(0, n)
+	mine := n - (n+6)/7
+	c.Mark()
+	add(n, n+100) // live: not part of it
+	got, err := c.Next(Newest, 0, 2*n, 1<<30)
+	if err != nil {
+		t.Fatal(err)
+	}
+	check(got, mine)
+	for i, e := range got { // two of three are acknowledged
+		if i%3 != 0 {
+			c.Ack(e.ID)
+		}
+	}
+	left := (mine + 2) / 3
+	c.Mark()
+	live := 100 - (n+100+6)/7 + (n+6)/7
+	if got, err = c.Next(Newest, 0, 2*n, 1<<30); err != nil {
+		t.Fatal(err)
+	}
+	check(got, left+live)
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	b = mustOpen(t, cfg)
+	defer b.Close()
+	c = upstream(t, b, "a", "b")[0]
+	c.Mark()
+	urgent := drain(t, c, Urgent)
+	for _, e := range urgent {
+		if e.Priority != Alarm {
+			t.Fatalf("%s is no alarm", idText(e.ID))
+		}
+	}
+	check(drain(t, c, Newest), left+live-len(urgent))
+	if len(urgent) < 200 {
+		t.Errorf("%d alarms", len(urgent))
 	}
 }
 

@@ -66,6 +66,14 @@ func (s spans) past(id uint64) uint64 {
 	return id - 1
 }
 
+// holds reports whether id is in, and the first id of its span.
+func (s spans) holds(id uint64) (first uint64, ok bool) {
+	if i := s.at(id); i < len(s) && s[i].lo <= id {
+		return s[i].lo, true
+	}
+	return 0, false
+}
+
 func (s spans) append(dst []byte) []byte {
 	dst = binary.AppendUvarint(dst, uint64(len(s)))
 	var prev uint64

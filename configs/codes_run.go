@@ -60,7 +60,7 @@ var upstreamCodes = []codeText{
 	{"W0805", "what goes up comes down", "A command's topics are those that a route sends to. Echoes are dropped, but each costs two messages."},
 	{"E0806", "times of the connection", "keepalive is at most 65535s; backoff_min is not longer than backoff_max."},
 	{"W0806", "password without user", "Most brokers refuse a password without a user name."},
-	{"E0807", "drain", "drain.order is live-first or strict, drain.rate is \"200/s\", backlog_share and jitter are 0 to 1."},
+	{"E0807", "drain", "drain.order is live-first or strict, drain.backlog is oldest-first or newest-first (not with strict), drain.rate is \"200/s\", backlog_share and jitter are 0 to 1."},
 	{"W0807", "tls without effect", "tls is set, but no address is mqtts:// or wss://."},
 	{"W0808", "one client id, one broker", "Two upstreams log in to one broker with the same client id. A broker ends the older connection when the same id comes again, so they throw each other out, for ever. Give one of them a client_id of its own."},
 	{"E0808", "proxy", "A proxy is http://host:port or socks5://host:port."},
