@@ -163,6 +163,7 @@ func TestBetweenOwnBrokers(t *testing.T) {
 // back by themselves, not all at once; nothing is missing.
 func TestManyGateways(t *testing.T) {
 	const gateways, each = 200, 20
+	const spread = time.Minute // nobody waits for it, see below
 	up, addr := ownBroker(t, broker.Config{MaxClients: 2 * gateways}, broker.Options{})
 	link := mqtttest.NewLink(t, addr)
 	var mu sync.Mutex
@@ -183,12 +184,13 @@ func TestManyGateways(t *testing.T) {
 	for i := range gateways {
 		queues[i] = newFakeQueue()
 		b, err := New(Config{Name: "up", URL: "mqtt://" + link.Address(), StateTopic: "off", Route: []Route{{From: "#", To: "many/{gateway}"}},
-			Connect: Connect{BackoffMin: conf.Duration(100 * time.Millisecond), BackoffMax: conf.Duration(2 * time.Second)}},
+			Connect: Connect{BackoffMin: conf.Duration(100 * time.Millisecond), BackoffMax: conf.Duration(2 * time.Second), Spread: conf.Duration(spread)}},
 			Options{Gateway: fmt.Sprint("gw", i), Base: "fieldgate/gw", Buffer: &fakeStore{}, Cursor: queues[i], Broker: &fakeBroker{}})
 		if err != nil {
 			t.Fatal(err)
 		}
 		rigs[i] = &rig{Bridge: b, t: t}
+		b.stableAfter = time.Nanosecond
 		b.dial = func(ctx context.Context, b *Bridge, u *url.URL, in func(*mqtt.Message, func())) (connection, error) {
 			tries.note(time.Now())
 			return dialClient(ctx, b, u, in)
@@ -214,6 +216,13 @@ func TestManyGateways(t *testing.T) {
 	feed()
 	link.Cut()
 	feed()
+	wave := firstWave(t, rigs)
+	if most := wave.within(spread / 10); most > gateways/4 {
+		t.Errorf("after the common outage %d of %d gateways would come back within a tenth of the spread", most, gateways)
+	}
+	for _, r := range rigs {
+		r.Kick() // the pauses after it are short
+	}
 	until(t, "all have tried several times", func() bool {
 		for _, r := range rigs {
 			if s := r.Stats(); s.State == StateOnline || s.Attempts < 4 {
@@ -246,6 +255,24 @@ func TestManyGateways(t *testing.T) {
 			t.Errorf("%s came %d times", id, n)
 		}
 	}
+}
+
+// firstWave is when each of the gateways, which have lost their connection just
+// now, will try for the first time.
+func firstWave(t *testing.T, rigs []*rig) *moments {
+	t.Helper()
+	var wave moments
+	planned := make([]bool, len(rigs))
+	until(t, "all have lost the upstream", func() bool {
+		for i, r := range rigs {
+			if s := r.Stats(); !planned[i] && s.State == StateWaiting {
+				planned[i] = true
+				wave.note(s.NextTry)
+			}
+		}
+		return !slices.Contains(planned, false)
+	})
+	return &wave
 }
 
 // moments are times that several goroutines note.

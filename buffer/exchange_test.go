@@ -84,7 +84,7 @@ func TestExchangeRepeated(t *testing.T) {
 }
 
 // TestExchangeWaitsForTheDisk: a QoS 2 publish is not handed out before it is
-// stored, what comes after it neither, and nothing waits for longer.
+// stored, what comes after it in its lane neither, and nothing waits for longer.
 func TestExchangeWaitsForTheDisk(t *testing.T) {
 	cfg := testConfig(memDir(t))
 	cfg.Commit = conf.Duration(MaxCommit)
@@ -99,11 +99,19 @@ func TestExchangeWaitsForTheDisk(t *testing.T) {
 	if got := drain(t, c, Live); len(got) != 1 {
 		t.Fatalf("%d were handed out before the commit, want the first", len(got))
 	}
+	c.Mark()
+	if got := drain(t, c, Newest); len(got) != 1 || seqOf(got[0].ID) != 3 {
+		t.Fatalf("downwards %d were handed out before the commit, want the last", len(got))
+	}
+	c.Mark()
+	if got := drain(t, c, Backlog); len(got) != 0 {
+		t.Fatalf("again: %d were handed out before the commit", len(got))
+	}
 	if err := b.call(func() error { return b.w.flush() }); err != nil {
 		t.Fatal(err)
 	}
 	<-c.Notify()
-	if got := drain(t, c, Live); len(got) != 2 || got[0].Message.Exchange != nil {
+	if got := drain(t, c, Newest); len(got) != 1 || seqOf(got[0].ID) != 2 || got[0].Message.Exchange != nil {
 		t.Fatalf("%+v", got)
 	}
 }
