@@ -89,7 +89,7 @@ func TestReadEnds(t *testing.T) {
 	}
 }
 
-func TestH41UnplugAndReplug(t *testing.T) {
+func TestH41H42UnplugAndReplug(t *testing.T) {
 	plug := porttest.NewPlug(t)
 	plug.In()
 	p := open(t, port.Config{Path: plug.Path()})

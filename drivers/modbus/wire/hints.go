@@ -20,9 +20,9 @@ func (c *counters) hints(cfg Config, s Stats) []string {
 	damaged, asked := c.damagedUnits()
 	switch {
 	case len(damaged) > 1 && len(damaged) == asked:
-		say("check sum errors on every unit: wiring, termination, speed or parity")
+		say("CRC errors on every unit: wiring, termination, baud or parity")
 	case len(damaged) > 0:
-		say("check sum errors only on unit %v: two devices with one address, or a bad connection there?", damaged)
+		say("CRC errors only on unit %v: two devices with one address, or a bad connection there?", damaged)
 	}
 	if s.Requests >= enough && s.OK == 0 && len(s.Exceptions) == 0 && s.BytesIn == 0 && cfg.Kind.serial() {
 		say("nothing was ever received: A and B swapped, no power, wrong speed or parity, or wrong unit numbers")

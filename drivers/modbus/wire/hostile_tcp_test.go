@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -316,5 +317,72 @@ func TestFlood(t *testing.T) {
 	_, err := do(t, l, short(read(0, 1)))
 	if err == nil || errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// stalled is a connection to a machine that stands still: the wait for an answer
+// ends long after its time, and what came meanwhile is there then.
+type stalled struct {
+	net.Conn
+	until  time.Time // the read deadline
+	stalls bool      // at the first read behind the first write
+	asked  bool
+	first  int // bytes of the answer that are there
+}
+
+func (c *stalled) Write(b []byte) (int, error) {
+	c.asked = true
+	return c.Conn.Write(b)
+}
+
+func (c *stalled) SetReadDeadline(t time.Time) error {
+	c.until = t
+	return c.Conn.SetReadDeadline(t)
+}
+
+func (c *stalled) Read(b []byte) (int, error) {
+	if c.stalls && c.asked {
+		c.stalls = false
+		time.Sleep(time.Until(c.until) + 150*time.Millisecond)
+		return 0, os.ErrDeadlineExceeded
+	}
+	if c.asked && c.first > 0 {
+		b = b[:min(len(b), c.first)]
+		c.first = 0
+	}
+	return c.Conn.Read(b)
+}
+
+// TestStalledMachine: the bytes that are found after such a wait are not lost.
+// Whole, they are the answer; half an answer ends the connection, for the other
+// half would be taken for a beginning.
+func TestStalledMachine(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		first int
+		opens int
+	}{"whole": {0, 1}, "half": {5, 2}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ln := listen(t)
+			run(t, func(ctx context.Context) error { return oneMeter().ServeTCP(ctx, ln) })
+			opens := 0
+			l := newLine(t, wire.Config{Kind: wire.TCP, Timeout: patience, Open: func(context.Context) (wire.Conn, error) {
+				opens++
+				conn, err := net.Dial("tcp", ln.Addr().String())
+				return &stalled{Conn: conn, stalls: opens == 1, first: c.first}, err
+			}})
+			reply, err := do(t, l, short(read(7, 1)))
+			switch {
+			case err == nil && c.first == 0:
+				checkValues(t, 7, 1, reply.Data)
+			case err == nil || c.first == 0:
+				t.Errorf("got % x, %v", reply.Data, err)
+			}
+			mustRead(t, l, 8, 1)
+			if st := l.Stats(); opens != c.opens || st.Late != 0 {
+				t.Errorf("opened %d times, want %d; %+v", opens, c.opens, st)
+			}
+		})
 	}
 }

@@ -185,6 +185,9 @@ func (s *stream) collect() error {
 			continue
 		}
 		if n == 0 || time.Since(s.deadline()) > quietEnd {
+			if err := s.look(); err != nil || len(s.out) < before {
+				return err
+			}
 			return s.expire()
 		}
 	}

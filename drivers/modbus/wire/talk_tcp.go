@@ -100,9 +100,12 @@ func (l *Line) receiveTCP(ctx context.Context, req Request, number uint16, o *ou
 
 func (l *Line) waitTCP(ctx context.Context, req Request, number uint16, o *outcome) error {
 	deadline := o.start.Add(l.timeout(req))
-	for {
+	for over := false; ; {
 		if done, err := l.lookTCP(req, number, o); done {
 			return err
+		}
+		if over {
+			return l.timeoutTCP(req, o)
 		}
 		n, err := l.readUntil(ctx, deadline)
 		if err != nil {
@@ -112,10 +115,8 @@ func (l *Line) waitTCP(ctx context.Context, req Request, number uint16, o *outco
 			}
 			return err
 		}
-		if n == 0 || time.Since(deadline) > quietEnd { // older answers without end do not count
-			return l.timeoutTCP(req, o)
-		}
-		l.take(n)
+		l.take(n)                                        // even now: a part of a stream must not be lost
+		over = n == 0 || time.Since(deadline) > quietEnd // older answers without end do not count
 	}
 }
 

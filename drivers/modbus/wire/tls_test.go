@@ -127,7 +127,7 @@ func TestTLSLateAnswer(t *testing.T) {
 	ca := newAuthority(t)
 	cert, key := ca.leaf(t, "plc.example", time.Now().Add(time.Hour))
 	s := oneMeter()
-	s.Fault = nth(server.Fault{Delay: 150 * time.Millisecond}, 2)
+	s.Fault = nth(server.Fault{Delay: 1500 * time.Millisecond}, 2) // far behind the time-out, however slow the machine is
 	l := tlsLine(t, serveTLS(t, s, cert, key, nil), wire.TLS{CAFile: ca.file})
 	mustRead(t, l, 0, 1)
 	if _, err := do(t, l, short(read(1, 1))); !errors.Is(err, wire.ErrTimeout) {
