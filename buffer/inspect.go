@@ -212,6 +212,10 @@ func (b *Buffer) forget(c *Cursor) error {
 	})
 }
 
+// Unsearched names the files that were moved aside damaged and that nobody has
+// searched to the end for what can be put back. Upstreams begins that.
+func (b *Buffer) Unsearched() []string { return unsalvaged(b.db.path) }
+
 // Verification is what Verify found.
 type Verification struct {
 	Segments int      `json:"segments"`
@@ -219,6 +223,9 @@ type Verification struct {
 	Bytes    int64    `json:"bytes"`
 	Damaged  []string `json:"damaged,omitempty"` // ids of segments whose checksum is wrong
 	Tree     string   `json:"tree"`              // "ok", or what SQLite's check says
+	// Files that were moved aside damaged and are not searched yet: a running
+	// gateway is about to put back what can be read.
+	Unsearched []string `json:"unsearched,omitempty"`
 }
 
 // Verify reads every segment and checks its checksum, then lets SQLite check
@@ -257,6 +264,7 @@ func (b *Buffer) Verify(ctx context.Context, progress func(segments int)) (v Ver
 			progress(v.Segments)
 		}
 	}
+	v.Unsearched = b.Unsearched()
 	b.db.mu.Lock()
 	defer b.db.mu.Unlock()
 	v.Tree = "ok"

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -192,6 +193,11 @@ func (a *app) queueStatus(ctx context.Context) error {
 			}
 		}
 	}
+	for _, p := range s.Problems {
+		if name, ok := strings.CutPrefix(p.Part, "queue "); ok { // one that no bridge empties
+			a.printf("%-12s %s; %s\n", name, p.Text, p.Next)
+		}
+	}
 	a.printf("%-12s %s, %s free, %s written today\n", s.Store.Dir, s.Store.State, bytesText(int64(s.Store.FreeBytes)), bytesText(int64(s.Store.WrittenToday)))
 	return nil
 }
@@ -230,7 +236,10 @@ func (a *app) queueVerify(ctx context.Context) error {
 	} else {
 		a.printf("%d segments, %d messages, %s: %d damaged; database: %s\n", found.Segments, found.Messages, bytesText(found.Bytes), len(found.Damaged), found.Tree)
 	}
-	if len(found.Damaged) > 0 || found.Tree != "ok" {
+	for _, name := range found.Unsearched {
+		a.say("%s was moved aside damaged and is not searched to the end; a running gateway puts back what can be read", name)
+	}
+	if len(found.Damaged) > 0 || found.Tree != "ok" || len(found.Unsearched) > 0 {
 		return codeError{code: exitProblems}
 	}
 	return nil

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -44,6 +45,9 @@ func (s stopped) ask(ctx context.Context, method, path string, result any) (err 
 		return err
 	}
 	defer func() { err = errors.Join(err, b.Close(), giveBack(dir)) }()
+	if files := b.Unsearched(); len(files) > 0 && method == http.MethodGet {
+		s.a.say("messages may lie in %s as well: damaged, moved aside, not searched yet; the gateway puts back what can be read when it runs", strings.Join(files, ", "))
+	}
 	c := &control{g: &gateway{file: s.file, buffer: b}}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /status", answer(func(*http.Request) (any, error) { return s.status(b), nil }))
