@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -119,7 +120,7 @@ func (g *gateway) openBuffer() (err error) {
 }
 
 func (g *gateway) openBroker() (err error) {
-	o := broker.Options{Log: g.log, Version: versionText(), Events: g.events.ofBroker}
+	o := broker.Options{Log: g.log, Version: versionText(), Events: g.events.ofBroker, TLSDir: filepath.Join(g.file.Buffer.Directory(), "tls")}
 	if p := g.file.Broker.Persist; p == nil || *p {
 		o.Store = g.buffer.State()
 	}

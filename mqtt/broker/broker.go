@@ -21,6 +21,7 @@ type Options struct {
 	Log     *slog.Logger     // nil: nothing is logged
 	Version string           // for $SYS/broker/version
 	Now     func() time.Time // for the validity of certificates where the clock may be wrong; nil: the clock
+	TLSDir  string           // where certificates of our own making are kept; empty: nowhere
 	Events  func(Event)      // told what a person should hear of, besides the log; must not wait; nil: nobody
 }
 
@@ -34,6 +35,7 @@ type Broker struct {
 	version string
 	now     func() time.Time // nil: time.Now
 	events  func(Event)      // nil: nobody
+	tlsDir  string
 	store   Store
 	started clock.Stamp
 	life    context.Context // ends when the broker stops for good
@@ -79,7 +81,7 @@ type handler struct {
 // messages. It binds nothing; a missing users file or certificate is an error.
 func New(cfg Config, o Options) (*Broker, error) {
 	b := &Broker{
-		log: o.Log, version: o.Version, now: o.Now, events: o.Events, store: o.Store, started: clock.Now(),
+		log: o.Log, version: o.Version, now: o.Now, events: o.Events, tlsDir: o.TLSDir, store: o.Store, started: clock.Now(),
 		config: cfg, sessions: map[string]*session{}, claims: map[string]*claim{}, takeovers: map[string]*takeover{},
 	}
 	if b.log == nil {

@@ -36,7 +36,13 @@ func (b *Broker) loadCertificate(section Listener) (*certificate, error) {
 	if t == nil {
 		return nil, nil
 	}
-	pair, err := loadPair(t, section.Bind)
+	var pair tls.Certificate
+	var err error
+	if t.CertFile == "" && t.Auto != "" && b.tlsDir != "" {
+		pair, err = b.keptPair(section)
+	} else {
+		pair, err = loadPair(t, section.Bind)
+	}
 	if err != nil {
 		return nil, err
 	}
