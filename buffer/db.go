@@ -26,7 +26,8 @@ type db struct {
 	pool  *sql.DB
 	conn  *sql.Conn
 	stmts map[string]*sql.Stmt
-	tight bool // the log is kept short
+	tight bool   // the log is kept short
+	execs uint64 // statements that may have changed something, so far
 }
 
 // pragmas in the order in which they must be set: without a shared-memory
@@ -47,6 +48,7 @@ var pragmas = []string{
 // openLocked opens the file, creates it with mode 0600 where there is none,
 // and brings the schema up.
 func (d *db) openLocked(schema string) error {
+	d.execs++
 	if err := createFile(d.path); err != nil {
 		return err
 	}
@@ -150,6 +152,7 @@ func (d *db) execLocked(query string, args ...any) error {
 	if err != nil {
 		return err
 	}
+	d.execs++
 	_, err = s.Exec(args...)
 	return err
 }

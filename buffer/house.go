@@ -99,7 +99,8 @@ func sizeText(n int64) string {
 }
 
 // shrink gives pages back to the file system while more than a quarter of the
-// file is empty.
+// file is empty. Where nothing was written since it last found nothing to do it
+// does not ask the database: a gateway that stores nothing leaves SQLite alone.
 func (w *writer) shrink() {
 	b := w.b
 	b.mu.Lock()
@@ -110,13 +111,21 @@ func (w *writer) shrink() {
 	}
 	b.db.mu.Lock()
 	defer b.db.mu.Unlock()
+	if b.db.conn != nil && b.db.execs == w.shrunkAt {
+		return
+	}
 	empty, err := b.db.numberLocked("PRAGMA freelist_count")
 	if err != nil {
 		b.report(err)
 		return
 	}
 	pages, err := b.db.numberLocked("PRAGMA page_count")
-	if err != nil || empty < 64 || empty*4 < pages {
+	if err != nil {
+		b.report(err)
+		return
+	}
+	if empty < 64 || empty*4 < pages {
+		w.shrunkAt = b.db.execs
 		return
 	}
 	start := time.Now()

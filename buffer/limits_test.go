@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"testing"
 	"time"
 
@@ -318,6 +319,55 @@ func TestShrink(t *testing.T) {
 			return nil
 		})
 		return b.Stats().FileBytes < full/10
+	})
+}
+
+// TestShrinkAfterRestart: what an earlier process has left empty is given back,
+// though nothing is written; then the database is left alone.
+func TestShrinkAfterRestart(t *testing.T) {
+	cfg := testConfig(memDir(t))
+	b := mustOpen(t, cfg)
+	b.call(func() error { b.w.lastShrink, b.w.shrinkPause = time.Now(), time.Hour; return nil })
+	c := upstream(t, b, "a")[0]
+	rnd := rand.New(rand.NewPCG(1, 2))
+	for n := range 100 {
+		if err := b.Append(context.Background(), []Item{{Message: noise(rnd, n, 20_000), Targets: 1}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := b.call(func() error { return b.w.flush() }); err != nil {
+		t.Fatal(err)
+	}
+	if len(drain(t, c, Live)) != 100 {
+		t.Fatal("not all came back")
+	}
+	if err := b.call(func() error { return b.w.flush() }); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(b.db.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	full := info.Size()
+	if full < 1<<20 {
+		t.Fatalf("the file has only %d bytes", full)
+	}
+	b = mustOpen(t, cfg)
+	defer b.Close()
+	eventually(t, "the file shrinks and is then left alone", func() (alone bool) {
+		b.call(func() error {
+			b.w.shrinkPause = 0
+			b.w.tick()
+			b.w.measure()
+			b.db.mu.Lock()
+			alone = b.w.shrunkAt == b.db.execs
+			b.db.mu.Unlock()
+			return nil
+		})
+		return alone && b.Stats().FileBytes < full/4
 	})
 }
 

@@ -20,6 +20,7 @@ type writer struct {
 	lastTick    time.Time
 	lastShrink  time.Time
 	shrinkPause time.Duration
+	shrunkAt    uint64 // db.execs when there was nothing to shrink
 	salvager    *salvager
 	thinned     thinner
 	linger      linger

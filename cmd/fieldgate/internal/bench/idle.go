@@ -10,9 +10,9 @@ import (
 // IdleResult is what clients cost that do nothing.
 type IdleResult struct {
 	Clients   int     `json:"clients"`
-	Before    Memory  `json:"before"`
+	Before    Memory  `json:"before"` // without a client
 	After     Memory  `json:"after"`
-	PerClient float64 `json:"rss_per_client"` // bytes
+	PerClient float64 `json:"rss_per_client"` // bytes, all but the first
 	CPU       float64 `json:"cpu_percent"`    // while nothing happens
 }
 
@@ -28,6 +28,21 @@ func Idle(ctx context.Context, address string, pid, clients int, hold time.Durat
 		return res, ctx.Err()
 	}
 	if res.Before, err = memory(pid); err != nil {
+		return res, err
+	}
+	// The code that lets a client in is the broker's, not the first client's.
+	first, err := dialLink(ctx, linkOptions{address: address, client: fmt.Sprintf("bi-%d", os.Getpid())})
+	if err != nil {
+		return res, err
+	}
+	defer first.bye()
+	select {
+	case <-time.After(hold / 4):
+	case <-ctx.Done():
+		return res, ctx.Err()
+	}
+	warm, err := memory(pid)
+	if err != nil {
 		return res, err
 	}
 	links := make([]*link, 0, clients)
@@ -67,6 +82,6 @@ func Idle(ctx context.Context, address string, pid, clients int, hold time.Durat
 	if res.After, err = memory(pid); err != nil {
 		return res, err
 	}
-	res.PerClient = float64(res.After.RSS-res.Before.RSS) / float64(clients)
+	res.PerClient = float64(res.After.RSS-warm.RSS) / float64(clients)
 	return res, nil
 }
