@@ -1,13 +1,30 @@
 package main
 
 import (
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
 
+	"fieldgate/drivers"
 	"fieldgate/mqtt/broker"
 	"fieldgate/web"
 )
+
+// TestEventsOfTheBroker: what the broker has to say waits for the event topic,
+// beside what the queue says.
+func TestEventsOfTheBroker(t *testing.T) {
+	e := newEvents()
+	for range 2 * maxEvents {
+		e.ofBroker(broker.Event{Code: "W0519", Level: slog.LevelWarn, Text: "two clients fight"})
+	}
+	if n := len(e.waiting); n != maxEvents {
+		t.Errorf("%d wait", n)
+	}
+	if got, want := e.waiting[0], (drivers.Event{Code: "W0519", Level: "warn", Text: "two clients fight"}); got != want {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+}
 
 // TestWhoEnters: the status names who may enter by each listener.
 func TestWhoEnters(t *testing.T) {

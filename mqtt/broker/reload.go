@@ -111,8 +111,10 @@ func (b *Broker) sendAway(gone map[string]*listener) {
 		switch {
 		case c == nil:
 		case gone[c.l.bind] == c.l:
+			b.log.Info("client sent away: its listener is gone", "client", s.id, "from", c.addr)
 			c.kick(mqtt.AdministrativeAction, "the listener is gone")
 		case user != "" && c.cert == "" && !known.has(user), user == "" && !c.l.anonymous():
+			b.log.Info("client sent away: its user is gone", "client", s.id, "user", user, "from", c.addr)
 			c.kick(mqtt.NotAuthorized, "the user is gone")
 		}
 	}

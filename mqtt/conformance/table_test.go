@@ -4,6 +4,9 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -61,5 +64,64 @@ func TestTable(t *testing.T) {
 	}
 	if string(is) != b.String() {
 		t.Error("mqtt/CONFORMANCE.md is not what the tests say; run go test ./mqtt/conformance -run TestTable -update")
+	}
+}
+
+// TestNoStatementIsLeftOut: the specifications number the statements of a
+// section from 1 on, so a gap is one that was forgotten.
+func TestNoStatementIsLeftOut(t *testing.T) {
+	absent := map[string]bool{"5.0 2.2.1-1": true} // the specification begins with 2
+	for _, v := range versions {
+		there, last := map[string]bool{}, map[string]int{}
+		each(v, func(s *statement) {
+			for _, number := range strings.Fields(s.number(v)) {
+				section, n, _ := strings.Cut(number, "-")
+				i, err := strconv.Atoi(n)
+				if err != nil {
+					t.Errorf("%s is no number", number)
+				}
+				there[number], last[section] = true, max(last[section], i)
+			}
+		})
+		for section, most := range last {
+			for i := range most {
+				if n := fmt.Sprintf("%s-%d", section, i+1); !there[n] && !absent[v.name+" "+n] {
+					t.Errorf("%s: MQTT-%s is left out", v.name, n)
+				}
+			}
+		}
+	}
+}
+
+// TestOtherTestsAreThere: a row that names a test elsewhere names one that is there.
+func TestOtherTestsAreThere(t *testing.T) {
+	defined := map[string]bool{}
+	for _, pattern := range []string{"../*/*_test.go", "../*_test.go"} {
+		files, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, m := range regexp.MustCompile(`(?m)^func (Test\w+)\(`).FindAllStringSubmatch(string(text), -1) {
+				defined[m[1]] = true
+			}
+		}
+	}
+	named := 0
+	for _, v := range versions {
+		each(v, func(s *statement) {
+			for _, name := range regexp.MustCompile(`Test[A-Z]\w+`).FindAllString(s.not, -1) {
+				if named++; !defined[name] {
+					t.Errorf("%s names %s, which is nowhere", s.name(v), name)
+				}
+			}
+		})
+	}
+	if named == 0 {
+		t.Error("no row names a test")
 	}
 }
