@@ -1,12 +1,12 @@
 // The status page: asks the gateway every two seconds and draws what it says.
 const words = {
   en: { devices: 'Devices', upstreams: 'Upstreams', values: 'Values', filter: 'Filter: boiler2/* or *temp*', good: 'good', bad: 'bad', uncertain: 'uncertain',
-    device: 'Device', bus: 'Bus', state: 'State', last: 'Last answer', polls: 'Polls', failed: 'Failed', p95: 'p95', name: 'Name', queue: 'Queued', oldest: 'Oldest', sent: 'Delivered', dropped: 'Dropped',
+    device: 'Device', bus: 'Bus', state: 'State', last: 'Last answer', polls: 'Polls', failed: 'Failed', p95: 'p95', name: 'Name', queue: 'Queued', oldest: 'Oldest', sent: 'Delivered', dropped: 'Dropped', month: 'Used this month', projected: 'By its end',
     tag: 'Tag', value: 'Value', quality: 'Quality', age: 'Age', address: 'Address', clients: 'MQTT clients', messages: 'Messages in', disk: 'Disk free', clock: 'Clock', synced: 'synchronised', unsynced: 'not synchronised',
     ok: 'all well', degraded: 'degraded', failedState: 'failed', online: 'online', offline: 'offline', connecting: 'connecting', disabled: 'disabled', unknown: 'not read yet', none: 'none', up: 'up', next: 'next try in',
     gone: 'The gateway does not answer. Is it running? Last seen ', config: 'configuration' },
   zh: { devices: '设备', upstreams: '上行链路', values: '数值', filter: '筛选:boiler2/* 或 *temp*', good: '正常', bad: '异常', uncertain: '不确定',
-    device: '设备', bus: '总线', state: '状态', last: '最后应答', polls: '轮询', failed: '失败', p95: 'p95', name: '名称', queue: '排队', oldest: '最早', sent: '已送达', dropped: '丢弃',
+    device: '设备', bus: '总线', state: '状态', last: '最后应答', polls: '轮询', failed: '失败', p95: 'p95', name: '名称', queue: '排队', oldest: '最早', sent: '已送达', dropped: '丢弃', month: '本月已用', projected: '月底预计',
     tag: '变量', value: '值', quality: '质量', age: '时间', address: '地址', clients: 'MQTT 客户端', messages: '收到消息', disk: '磁盘剩余', clock: '时钟', synced: '已同步', unsynced: '未同步',
     ok: '一切正常', degraded: '降级', failedState: '故障', online: '在线', offline: '离线', connecting: '连接中', disabled: '停用', unknown: '尚未读取', none: '无', up: '运行', next: '下次重试',
     gone: '网关没有应答。它在运行吗?最后一次:', config: '配置' },
@@ -23,6 +23,12 @@ function span(seconds) {
   if (seconds < 172800) return Math.round(seconds / 3600) + ' h'
   return Math.round(seconds / 86400) + ' d'
 }
+// spent is what of a month's budget is used, and what the month comes to.
+function spent(b) {
+  if (!b) return [['–', 'n'], ['–', 'n']]
+  return [[bytes(b.used_bytes) + ' / ' + bytes(b.month_bytes), 'n' + (b.saving === 'none' ? '' : ' warn')], [bytes(b.projected_bytes), 'n' + (b.projected_bytes > b.month_bytes ? ' warn' : '')]]
+}
+
 function bytes(n) {
   for (const unit of ['B', 'KiB', 'MiB', 'GiB']) {
     if (n < 1024 || unit === 'GiB') return (n < 10 && unit !== 'B' ? n.toFixed(1) : Math.round(n)) + ' ' + unit
@@ -85,9 +91,10 @@ function draw(s, tags) {
 
   table('devices', ['device', 'bus', 'state', 'last', 'polls', 'failed', 'p95'], s.devices.map((d) => [
     [d.name], [d.bus], [t(d.state) + (d.reason ? ' (' + d.reason + ')' : ''), tone(d.state)], [ago(d.last_ok), 'n'], [d.polls, 'n'], [d.failures, 'n'], [d.p95_ms.toFixed(0) + ' ms', 'n']]))
-  table('upstreams', ['name', 'state', 'queue', 'oldest', 'sent', 'dropped'], s.upstreams.map((u) => [
+  const budgets = s.upstreams.some((u) => u.budget)
+  table('upstreams', ['name', 'state', 'queue', 'oldest', 'sent', 'dropped', ...(budgets ? ['month', 'projected'] : [])], s.upstreams.map((u) => [
     [u.name], [t(u.state) + (u.reason && u.state !== 'online' ? ': ' + u.reason : ''), tone(u.state) + ' wrap'], [u.queue.messages + ' · ' + bytes(u.queue.bytes), 'n'],
-    [u.queue.messages ? span(u.queue.oldest_age_s) : '–', 'n'], [u.acked, 'n'], [Object.values(u.queue.dropped || {}).reduce((a, b) => a + b, 0), 'n']]))
+    [u.queue.messages ? span(u.queue.oldest_age_s) : '–', 'n'], [u.acked, 'n'], [Object.values(u.queue.dropped || {}).reduce((a, b) => a + b, 0), 'n'], ...(budgets ? spent(u.budget) : [])]))
   table('tags', ['device', 'tag', 'value', 'quality', 'age', 'address'], tags.map((x) => [
     [x.device], [x.label || x.tag], [(x.value === null ? '–' : String(x.value)) + (x.unit ? ' ' + x.unit : ''), 'n'], [t(x.quality) + (x.reason ? ' (' + x.reason + ')' : ''), tone(x.quality)], [x.time ? span(x.age_s) : '–', 'n'], [x.address || '']]))
   $('foot').textContent = `${s.gateway.id} · fieldgate ${s.gateway.version} · ${t('up')} ${span(s.gateway.uptime_s)} · ${t('config')} ${s.gateway.config}`
