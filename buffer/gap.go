@@ -283,8 +283,8 @@ func (b *Buffer) gapMessage(upstream string, why reason, g gap) mqtt.Message {
 
 func (r reason) explain() string {
 	return [reasons]string{
-		"the oldest, because max_size was reached", "refused, because max_size was reached",
-		"every second of the oldest, because max_size was reached", "older than max_age",
+		"the oldest, because there was no room (max_size, min_free)", "refused, because there was no room (max_size, min_free)",
+		"every second of the oldest, because there was no room (max_size, min_free)", "older than max_age",
 		"the disk took nothing and memory was full", "lost with a damaged database", "dropped by hand",
 		"thinned, to stay within the upstream's budget",
 	}[r]

@@ -120,6 +120,7 @@ type Buffer struct {
 	diskHigh   [classes]uint64 // highest id ever stored, per class
 	room       chan struct{}   // closed, and made anew, when room may have come
 	roomWanted bool            // somebody waits for room
+	held       int             // how many do
 	dirty      bool            // the stored counters differ from those in memory
 	badSegs    []uint64        // damaged segments that a reader found
 	fault      error           // an error that a reader met; the writer repairs
@@ -215,17 +216,15 @@ func (b *Buffer) Append(ctx context.Context, items []Item) error {
 		n := b.appendLocked(rest, w)
 		rest = rest[n:]
 		waitFor := b.room
-		b.roomWanted = b.roomWanted || len(rest) > 0
-		b.mu.Unlock()
 		if len(rest) == 0 {
+			b.mu.Unlock()
 			break
 		}
-		select {
-		case <-waitFor:
-		case <-ctx.Done():
-			return fmt.Errorf("wait for room in the queue: %w", ctx.Err())
-		case <-b.done:
-			return ErrClosed
+		b.roomWanted = true
+		b.held++
+		b.mu.Unlock()
+		if err := b.waitRoom(ctx, waitFor); err != nil {
+			return err
 		}
 	}
 	b.mu.Lock()
@@ -313,50 +312,6 @@ func (b *Buffer) putLocked(r *record, class int, targets uint64) {
 	}
 }
 
-// hasRoomLocked reports whether a durable item can be taken now.
-func (b *Buffer) hasRoomLocked(targets uint64, p Priority) bool {
-	if b.ramBytes > ramLimit {
-		return false
-	}
-	if b.cfg.Full != FullBlock || p == Alarm {
-		return true
-	}
-	ok := true
-	eachBit(targets, func(bit int) { ok = ok && (b.cursors[bit].shelf > 0 || !b.cursors[bit].fullLocked(p.class())) })
-	return ok
-}
-
-// shedLocked gives up the oldest values in memory that nobody waits for: the
-// disk does not take them fast enough, or not at all.
-func (b *Buffer) shedLocked() {
-	for _, class := range [classes]int{2, 1, 0} {
-		for _, r := range b.ram[class] {
-			if b.ramBytes <= ramLimit {
-				return
-			}
-			if r.state != recWaiting || r.wait != nil || b.handedLocked(r) {
-				continue
-			}
-			eachBit(r.need, func(bit int) {
-				c := b.cursors[bit]
-				c.waiting[class]--
-				c.acked[class].add(r.id, r.id)
-				c.giveUpLocked(reasonDisk, r.id, &r.msg)
-			})
-			b.goneLocked(r)
-		}
-	}
-}
-
-// handedLocked reports whether an upstream may have the record already.
-func (b *Buffer) handedLocked(r *record) (handed bool) {
-	eachBit(r.need, func(bit int) {
-		_, out := b.cursors[bit].out[r.id]
-		handed = handed || out
-	})
-	return handed
-}
-
 // goneLocked takes a waiting record out of the accounts; the next grab
 // removes it from its list.
 func (b *Buffer) goneLocked(r *record) {
@@ -366,16 +321,6 @@ func (b *Buffer) goneLocked(r *record) {
 	b.ramBytes -= int(r.size) + recordCost
 	b.ramCount--
 	b.roomLocked()
-}
-
-// roomLocked wakes everybody who waits for room.
-func (b *Buffer) roomLocked() {
-	if !b.roomWanted {
-		return
-	}
-	b.roomWanted = false
-	close(b.room)
-	b.room = make(chan struct{})
 }
 
 // headLocked is the last id that was given out, as one of class.

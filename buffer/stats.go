@@ -38,6 +38,7 @@ type Stats struct {
 	Salvaged     uint64        // messages found again in damaged files
 	MovedAside   []string      // damaged files, by name
 	LowDisk      bool          // less than min_free is left: the queue does not grow
+	Held         bool          // publishers wait for room, and are not acknowledged
 	Degraded     string        // why the disk is not used at the moment, or empty
 	ClockSynced  bool
 	Upstreams    []CursorStats
@@ -70,7 +71,7 @@ func (b *Buffer) Stats() Stats {
 		Committed: b.stats.messages, SegmentBytes: b.stats.bytes, CommitTime: b.stats.spent, SlowestSync: b.stats.slowest,
 		MemoryBytes: int64(b.ramBytes), FileBytes: b.w.fileBytes.Load(), FreeBytes: b.w.diskFree.Load(), Epoch: b.epoch,
 		Damaged: b.stats.damaged, Salvaged: b.stats.salvaged, MovedAside: append([]string(nil), b.stats.moved...),
-		LowDisk: b.lowDisk, Degraded: b.stats.degraded, ClockSynced: b.boots.trusted(),
+		LowDisk: b.lowDisk, Held: b.held > 0, Degraded: b.stats.degraded, ClockSynced: b.boots.trusted(),
 	}
 	for _, c := range b.cursors {
 		if c != nil {
@@ -104,7 +105,7 @@ func (c *Cursor) statsLocked() CursorStats {
 		s.OldestAge, s.AgeCertain = c.b.boots.age(c.oldest.stamp)
 		s.OldestAge = max(s.OldestAge, 0)
 	}
-	s.FullIn = c.trend.fullIn(s.Bytes, s.LimitBytes)
+	s.FullIn = c.trend.fullIn(s.Bytes, c.limitLocked())
 	return s
 }
 

@@ -35,6 +35,7 @@ var eventCodes = []codeText{
 	{"E0713", "the queue is in trouble", "The queue cannot take messages as it should; look at the disk it is on."},
 	{"W0713", "disk nearly full", "Less than buffer.min_free is left on the disk. The queue does not grow any further."},
 	{"E0714", "file on disk is not in force", "The configuration on disk was changed and has errors, or something of it cannot be taken up, as a port that another program has. The gateway goes on with the last good one. fieldgate check shows errors; the problem's text names the rest."},
+	{"E0716", "publishers wait for room", "The queue is full (full = \"block\") or the disk does not take what comes. Publishers of QoS 1 and 2 are not acknowledged until there is room: nothing of theirs is lost, and nothing new comes in."},
 	{"E0717", "bus not open", "The port or the connection of a bus cannot be opened; the text says why. It is tried again by itself."},
 	{"W0718", "hint on a bus", "The errors on a bus have a pattern that points to wiring, speed, parity or a setting; the text says which."},
 	{"E0720", "queue damaged", "The database of the queue is damaged. It was moved aside, a new one is in use, and what can be read is put back."},

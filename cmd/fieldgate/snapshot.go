@@ -62,12 +62,18 @@ func (g *gateway) Status() web.Status {
 			Text: bytesText(queue.FreeBytes) + " are left on the disk, less than min_free: the queue does not grow any further",
 		})
 	}
+	if queue.Held {
+		s.Problems = append(s.Problems, web.Problem{
+			Code: "E0716", Part: "queue", Next: "fieldgate queue status shows what waits for whom; free some space, raise max_size, or choose another buffer.full",
+			Text: "there is no room in the queue: publishers wait and are not acknowledged",
+		})
+	}
 	s.Problems = append(s.Problems, leftBehind(queue.Upstreams)...)
 	s.State = "ok"
 	if len(s.Problems) > 0 {
 		s.State = "degraded"
 	}
-	if strings.HasPrefix(s.Store.State, "degraded") {
+	if strings.HasPrefix(s.Store.State, "degraded") || queue.Held {
 		s.State = "failed"
 	}
 	return s

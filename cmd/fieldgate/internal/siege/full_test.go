@@ -69,6 +69,9 @@ from = "line/#"
 	g.proc.Signal(syscall.SIGCONT)
 	proctest.Eventually(t, "status tells of the disk", func() bool { return g.problem("queue") != "" })
 	t.Logf("status: %s", g.problem("queue"))
+	if policy == "block" {
+		proctest.Eventually(t, "status tells that publishers wait", func() bool { s := g.status(); return s != nil && s.State == "failed" })
+	}
 	if policy == "drop-oldest" {
 		n := acked()
 		if !proctest.Within(proctest.Patience, func() bool { return acked() > n+200 }) {
