@@ -264,7 +264,7 @@ func (s *sender) taken(r result) {
 	s.pause = 0
 	took := r.at.Sub(r.p.sent)
 	s.usual += (took - s.usual) / 8
-	s.window.acked(took, s.pressed)
+	s.window.acked(took, s.pressed, r.at)
 	s.b.latency.add(took)
 	s.b.count.acked.Add(uint64(len(r.p.entries)))
 	for i := range r.p.entries {

@@ -75,6 +75,7 @@ var strict = bridge.Drain{Order: "strict"}
 // lost, each route keeps its order, and no more is repeated than was not
 // acknowledged.
 func TestFaults(t *testing.T) {
+	t.Parallel()
 	for _, f := range faults() {
 		t.Run(f.name, func(t *testing.T) {
 			t.Parallel()

@@ -15,6 +15,10 @@ import (
 
 // TestMain runs the tests in a network namespace of their own.
 func TestMain(m *testing.M) {
+	if delay := os.Getenv(relayMark); delay != "" {
+		fmt.Fprintln(os.Stderr, relayMain(delay, os.Getenv(relayTarget)))
+		os.Exit(1)
+	}
 	if netlab.Missing() != nil {
 		os.Exit(m.Run()) // newSite says so
 	}
@@ -98,4 +102,11 @@ func cable(t testing.TB, far *netlab.Space) *netlab.Cable {
 	must(t, err)
 	t.Cleanup(func() { must(t, c.Remove()) })
 	return c
+}
+
+func (s *site) count(t testing.TB) netlab.Count {
+	t.Helper()
+	n, err := s.link.Count()
+	must(t, err)
+	return n
 }
