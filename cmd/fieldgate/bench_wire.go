@@ -66,7 +66,7 @@ func (a *app) printWire(r bench.WireResult) error {
 		a.printf("%-11s %-8s %5s %9s %22s %15s\n", "format", "compress", "batch", "messages", "topic+payload/sample", "on the wire")
 	}
 	for _, f := range r.Formats {
-		a.printf("%-11s %-8s %5d %9d %20.1f B %13.1f B\n", f.Format, f.Compress, f.Batch, f.Messages, f.Payload, f.Bytes)
+		a.printf("%-11s %-8s %5d %9d %20.1f B %13.2f B\n", f.Format, f.Compress, f.Batch, f.Messages, f.Payload, f.Bytes)
 	}
 	for _, e := range r.Reconnects {
 		a.printf("reconnect, certificates on both sides, %-27s %5d B\n", e.What, e.Bytes)

@@ -94,11 +94,12 @@ func wireCases() (all []wireCase) {
 // quietCases are upstreams that no value goes to. The connections live too
 // briefly here to learn a longer silence.
 func (w Wire) quietCases() []wireCase {
-	keep := fmt.Sprintf("keepalive = %q\nkeepalive_max = %q\n", w.Keepalive, w.Keepalive)
+	keep := func(d time.Duration) string { return fmt.Sprintf("keepalive = %q\nkeepalive_max = %q\n", d, d) }
+	soon := keep(10 * time.Second) // a ping tells that the link was cut
 	return []wireCase{
-		{name: "idle", route: "nothing/#", lines: "metered = true\n" + keep},
-		{name: "metered", route: "nothing/#", lines: "metered = true\n" + keep},
-		{name: "default", route: "nothing/#", lines: keep},
+		{name: "idle", route: "nothing/#", lines: "metered = true\n" + keep(w.Keepalive)},
+		{name: "metered", route: "nothing/#", lines: "metered = true\n" + soon},
+		{name: "default", route: "nothing/#", lines: soon},
 	}
 }
 
