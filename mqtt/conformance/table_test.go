@@ -71,10 +71,15 @@ func TestTable(t *testing.T) {
 // section from 1 on, so a gap is one that was forgotten.
 func TestNoStatementIsLeftOut(t *testing.T) {
 	absent := map[string]bool{"5.0 2.2.1-1": true} // the specification begins with 2
+	// A number that 3.1.1 misspells, and a section that forbids something and has none.
+	odd := map[string]bool{"3-8.3-4": true, "3.14.2.2.2": true}
 	for _, v := range versions {
 		there, last := map[string]bool{}, map[string]int{}
 		each(v, func(s *statement) {
 			for _, number := range strings.Fields(s.number(v)) {
+				if odd[number] {
+					continue
+				}
 				section, n, _ := strings.Cut(number, "-")
 				i, err := strconv.Atoi(n)
 				if err != nil {
