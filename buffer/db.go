@@ -9,8 +9,10 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	_ "modernc.org/sqlite" // the driver
 )
@@ -197,12 +199,26 @@ func (d *db) txLocked(f func() error) error {
 	return err
 }
 
-// checkLocked runs PRAGMA quick_check.
+// A read that fails for a moment is no damage: it is tried again so often, so
+// long apart. (Variables for tests.)
+var (
+	readTries = 20
+	readPause = 100 * time.Millisecond
+)
+
+// checkLocked runs PRAGMA quick_check. A page that could not be read appears in
+// its answer like damage.
 func (d *db) checkLocked() error {
 	var first string
-	err := d.queryLocked("PRAGMA quick_check(1)", func(scan func(...any) error) error { return scan(&first) })
-	if err != nil {
-		return err
+	for tries := 1; ; tries++ {
+		err := d.queryLocked("PRAGMA quick_check(1)", func(scan func(...any) error) error { return scan(&first) })
+		if err != nil {
+			return err
+		}
+		if !strings.Contains(first, "failed to get page") || tries >= readTries {
+			break
+		}
+		time.Sleep(readPause)
 	}
 	if first != "ok" {
 		return fmt.Errorf("%w: %s", errDamaged, first)

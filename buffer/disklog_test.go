@@ -26,6 +26,8 @@ const (
 	opSyncDir                // name: the entries of a directory
 	opUnlink                 // name
 	opRename                 // name to to
+	opRead                   // file at off; not kept in a log
+	opSyncFailed             // file: its writes since the last fsync are lost, though readers see them
 )
 
 // diskOp is one operation. Names are relative to the top of the disk.
@@ -38,7 +40,7 @@ type diskOp struct {
 }
 
 func (o diskOp) String() string {
-	kind := [...]string{"mark", "create", "mkdir", "write", "truncate", "fsync", "fsync of directory", "unlink", "rename"}[o.kind]
+	kind := [...]string{"mark", "create", "mkdir", "write", "truncate", "fsync", "fsync of directory", "unlink", "rename", "read", "failed fsync"}[o.kind]
 	return fmt.Sprintf("%s %s%s file %d at %d, %d bytes", kind, o.name, o.to, o.file, o.off, len(o.data))
 }
 
@@ -93,6 +95,8 @@ func (p *platter) do(o diskOp, lying bool) {
 		if !lying {
 			p.syncNames(o.name)
 		}
+	case opSyncFailed: // the kernel takes the pages for clean, and does not try again
+		delete(p.filesNew, o.file)
 	}
 }
 

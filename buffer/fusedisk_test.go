@@ -82,11 +82,13 @@ func (d *fuseDisk) mark(text string) {
 	d.ops = append(d.ops, diskOp{kind: opMark, name: text})
 }
 
-// forget ends the notes.
-func (d *fuseDisk) forget() {
+// notes hands the notes over and begins new ones.
+func (d *fuseDisk) notes() []diskOp {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.record = false
+	ops := d.ops
+	d.ops = nil
+	return ops
 }
 
 // set changes how operations fare.
@@ -110,14 +112,20 @@ func (d *fuseDisk) do(o diskOp, done func(o diskOp)) (n int, errno syscall.Errno
 		d.mu.Lock()
 	}
 	defer d.mu.Unlock()
+	if d.record && tr != (trouble{}) {
+		d.ops = append(d.ops, diskOp{kind: opMark, name: "trouble " + o.String()})
+	}
 	if tr.errno != 0 {
+		if d.record && o.kind == opSync {
+			d.ops = append(d.ops, diskOp{kind: opSyncFailed, file: o.file})
+		}
 		return 0, tr.errno
 	}
 	if tr.short && len(o.data) > 1 {
 		o.data = o.data[:len(o.data)/2]
 	}
 	done(o)
-	if d.record {
+	if d.record && o.kind != opRead {
 		d.ops = append(d.ops, o)
 	}
 	return len(o.data), 0
@@ -223,13 +231,13 @@ func (f *fuseFile) Open(context.Context, uint32) (fs.FileHandle, uint32, syscall
 }
 
 func (f *fuseFile) Read(_ context.Context, _ fs.FileHandle, dest []byte, off int64) (fuse.ReadResult, syscall.Errno) {
-	f.disk.mu.Lock()
-	defer f.disk.mu.Unlock()
 	n := 0
-	if off < int64(len(f.content)) {
-		n = copy(dest, f.content[off:])
-	}
-	return fuse.ReadResultData(dest[:n]), 0
+	_, errno := f.disk.do(diskOp{kind: opRead, file: f.number, off: off}, func(diskOp) {
+		if off < int64(len(f.content)) {
+			n = copy(dest, f.content[off:])
+		}
+	})
+	return fuse.ReadResultData(dest[:n]), errno
 }
 
 func (f *fuseFile) Write(_ context.Context, _ fs.FileHandle, data []byte, off int64) (uint32, syscall.Errno) {

@@ -32,6 +32,17 @@ func newPromises() *promises {
 	return p
 }
 
+// clone is a copy that can go its own way.
+func (p *promises) clone() *promises {
+	q := *p
+	q.tried, q.got, q.marked = maps.Clone(p.tried), maps.Clone(p.got), maps.Clone(p.marked)
+	for u := range powerNames {
+		q.gone[u], q.gaps[u] = maps.Clone(p.gone[u]), maps.Clone(p.gaps[u])
+	}
+	q.queued, q.unqueued, q.retained = maps.Clone(p.queued), maps.Clone(p.unqueued), maps.Clone(p.retained)
+	return &q
+}
+
 // hear takes down what the job says.
 func (p *promises) hear(mark string) {
 	word, rest, _ := strings.Cut(mark, " ")

@@ -104,7 +104,7 @@ func (l *powerLog) states(cuts []int, lying func(at, cut int) bool, f func(cut, 
 func statesHere(ordinary, long int) int {
 	switch {
 	case raceDetector:
-		return 3 * len(fates)
+		return ordinary / 8
 	case os.Getenv("FIELDGATE_LONG") != "":
 		return long
 	}

@@ -36,6 +36,15 @@ type powerJob struct {
 	cur  []*Cursor
 	next int
 	seq  uint64 // of the session's queue
+
+	mu     sync.Mutex
+	events []string // that the buffer told
+}
+
+func (j *powerJob) note(e Event) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.events = append(j.events, e.Code+" "+e.Text)
 }
 
 var powerNames = []string{"a", "b"}
@@ -48,7 +57,7 @@ func powerConfig(dir string) Config {
 }
 
 func (j *powerJob) open() error {
-	b, err := Open(powerConfig(j.dir), Options{GatewayID: "gw"})
+	b, err := Open(powerConfig(j.dir), Options{GatewayID: "gw", Events: j.note})
 	if err != nil {
 		return err
 	}
@@ -145,11 +154,25 @@ func (j *powerJob) flush() {
 	}
 }
 
-// house lets the writer do what it does while nothing comes.
-func (j *powerJob) house() {
-	j.b.call(func() error {
-		j.b.w.shrinkPause = 0
-		j.b.w.tick()
+// vacuum lets the writer do what it does while nothing comes.
+func (j *powerJob) vacuum() error {
+	return repeat(6, func(int) error {
+		return j.b.call(func() error {
+			j.b.w.shrinkPause = 0
+			j.b.w.tick()
+			return nil
+		})
+	})
+}
+
+// checkpoint moves the log into the database; what fails is left to the writer.
+func (j *powerJob) checkpoint(mode string) error {
+	return j.b.call(func() error {
+		j.b.db.mu.Lock()
+		defer j.b.db.mu.Unlock()
+		if err := j.b.db.execAllLocked("PRAGMA wal_checkpoint(" + mode + ")"); err != nil {
+			j.b.report(err)
+		}
 		return nil
 	})
 }
@@ -213,21 +236,14 @@ func (j *powerJob) run(scale int) error {
 		}},
 		{"checkpoint", func() error {
 			err := repeat(8*scale, func(i int) error { return errors.Join(j.put(9_000, 2, true, Normal), j.take(1, 2)) })
-			return errors.Join(err, j.b.call(func() error {
-				j.b.db.mu.Lock()
-				defer j.b.db.mu.Unlock()
-				return j.b.db.execAllLocked("PRAGMA wal_checkpoint(PASSIVE)")
-			}), j.put(9_000, 2, true, Normal))
+			return errors.Join(err, j.checkpoint("PASSIVE"), j.put(9_000, 2, true, Normal))
 		}},
 		{"restart", func() error { return errors.Join(j.b.Close(), j.open()) }},
 		{"vacuum", func() error {
 			if err := j.drain(); err != nil {
 				return err
 			}
-			for range 6 {
-				j.house()
-			}
-			return errors.Join(j.put(100, 1, true, Normal), j.state())
+			return errors.Join(j.vacuum(), j.put(100, 1, true, Normal), j.state())
 		}},
 		{"second life", func() error {
 			return errors.Join(repeat(5*scale, func(i int) error { return j.put(1000, 3, true, Priority(i%3)) }), j.take(0, 7), j.b.Close(), j.open(),

@@ -25,8 +25,8 @@ func (w *writer) repair(err error) error {
 }
 
 // reopen answers an I/O error. The kernel marks pages clean that it failed to
-// write, so an fsync is never repeated: the file is closed, opened and
-// checked, and the batch inserted anew.
+// write, so an fsync is never repeated: the file is closed and opened, the log
+// emptied, the file checked, and the batch inserted anew.
 func (w *writer) reopen(cause error) error {
 	b := w.b
 	if w.failures > 3 {
@@ -36,6 +36,9 @@ func (w *writer) reopen(cause error) error {
 	defer b.db.mu.Unlock()
 	b.db.closeLocked()
 	err := b.db.openLocked(queueSchema)
+	if err == nil {
+		err = b.db.emptyLogLocked()
+	}
 	if err == nil && fileSize(b.db.path) <= checkUpTo {
 		err = b.db.checkLocked()
 	}
@@ -202,6 +205,22 @@ func (d *db) txOrOpenLocked() error {
 		return nil
 	}
 	return d.openLocked(queueSchema)
+}
+
+// emptyLogLocked moves the log into the database, after an I/O error and before
+// anything else is written. The log may hold commits whose fsync failed: they
+// can be read until the power goes, and are then a hole that hides all commits
+// behind it.
+func (d *db) emptyLogLocked() error {
+	busy := int64(0)
+	err := d.queryLocked("PRAGMA wal_checkpoint(TRUNCATE)", func(scan func(...any) error) error {
+		var frames, moved int64
+		return scan(&busy, &frames, &moved)
+	})
+	if err == nil && busy != 0 {
+		err = errors.New("the log cannot be emptied")
+	}
+	return err
 }
 
 // truncateLocked moves the log into the database and gives its space back.

@@ -406,6 +406,13 @@ func (s *State) repairLocked(err error) error {
 		}
 		return e
 	}
+	if e := s.db.emptyLogLocked(); e != nil {
+		if isDamage(e) {
+			return s.replaceLocked(e)
+		}
+		s.db.closeLocked() // nothing is written before that has been done
+		return e
+	}
 	if e := s.db.checkLocked(); isDamage(e) {
 		return s.replaceLocked(e)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"time"
 )
 
 // logFrame is one frame of a write-ahead log (SQLite file format §4.1).
@@ -51,7 +52,7 @@ func endOfLog(err error) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return nil
 	}
-	return fmt.Errorf("read the log: %w", err)
+	return fmt.Errorf("%w: %w", errLogUnread, err)
 }
 
 // open reads the header (SQLite file format §4.1, "WAL Header Format").
@@ -87,7 +88,21 @@ func (r *logReader) next(off int64, buf []byte) logFrame {
 // walMagic begins a log; the last bit tells the byte order of checksums.
 const walMagic = 0x377f0682
 
-// checkLog looks for damage in the log of a database before SQLite opens it.
+// checkLog is checkLogOnce, but for a read that fails for a moment.
+func checkLog(path string) error {
+	for tries := 1; ; tries++ {
+		err := checkLogOnce(path)
+		if !errors.Is(err, errLogUnread) || tries >= readTries {
+			return err
+		}
+		time.Sleep(readPause)
+	}
+}
+
+// errLogUnread: the disk did not give the log.
+var errLogUnread = errors.New("the log cannot be read")
+
+// checkLogOnce looks for damage in the log of a database before SQLite opens it.
 // SQLite takes the first frame whose checksum is wrong for the end of the log
 // (SQLite file format §4.5), and would silently forget every commit after it.
 //
@@ -110,7 +125,7 @@ func checkLog(path string) error {
 	}
 	head := make([]byte, walHeader)
 	if _, err := log.ReadAt(head, 0); err != nil {
-		return fmt.Errorf("%w: the log cannot be read: %w", errDamaged, err)
+		return fmt.Errorf("%w: %w: %w", errDamaged, errLogUnread, err)
 	}
 	if binary.BigEndian.Uint32(head)&^1 != walMagic {
 		return fmt.Errorf("%w: the log has no header", errDamaged)
