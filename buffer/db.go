@@ -79,6 +79,13 @@ func (d *db) openLocked(schema string) error {
 			return fmt.Errorf("open %s: %w", d.path, err)
 		}
 	}
+	// SQLite syncs the name of a new log as well, but does not look whether that
+	// failed.
+	if err := syncDir(filepath.Dir(d.path)); err != nil && !errors.Is(err, fs.ErrPermission) && !errors.Is(err, syscall.EINVAL) {
+		conn.Close()
+		pool.Close()
+		return fmt.Errorf("open %s: %w", d.path, err)
+	}
 	d.pool, d.conn, d.stmts, d.tight = pool, conn, make(map[string]*sql.Stmt), false
 	return nil
 }
@@ -215,7 +222,8 @@ func (d *db) checkLocked() error {
 		if err != nil {
 			return err
 		}
-		if !strings.Contains(first, "failed to get page") || tries >= readTries {
+		unread := strings.Contains(first, "failed to get page") || strings.Contains(first, "unable to get the page")
+		if !unread || tries >= readTries {
 			break
 		}
 		time.Sleep(readPause)

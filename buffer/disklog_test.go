@@ -17,17 +17,17 @@ import (
 type opKind uint8
 
 const (
-	opMark     opKind = iota // name: what the process said at this moment
-	opCreate                 // file got the name
-	opMkdir                  // name
-	opWrite                  // data at off of file
-	opTruncate               // file to size off; also allocates
-	opSync                   // file
-	opSyncDir                // name: the entries of a directory
-	opUnlink                 // name
-	opRename                 // name to to
-	opRead                   // file at off; not kept in a log
-	opSyncFailed             // file: its writes since the last fsync are lost, though readers see them
+	opMark       opKind = iota // name: what the process said at this moment
+	opCreate                   // file got the name
+	opMkdir                    // name
+	opWrite                    // data at off of file
+	opTruncate                 // file to size off; also allocates
+	opSync                     // file
+	opSyncDir                  // name: the entries of a directory
+	opUnlink                   // name
+	opRename                   // name to to
+	opRead                     // file at off; not kept in a log
+	opSyncFailed               // file: its writes since the last fsync are lost, though readers see them
 )
 
 // diskOp is one operation. Names are relative to the top of the disk.

@@ -207,8 +207,8 @@ func (d *db) txOrOpenLocked() error {
 	return d.openLocked(queueSchema)
 }
 
-// emptyLogLocked moves the log into the database, after an I/O error and before
-// anything else is written. The log may hold commits whose fsync failed: they
+// emptyLogLocked moves the log into the database, at a start and after an I/O
+// error, before anything else is written. The log may hold commits whose fsync failed: they
 // can be read until the power goes, and are then a hole that hides all commits
 // behind it.
 func (d *db) emptyLogLocked() error {
@@ -219,6 +219,9 @@ func (d *db) emptyLogLocked() error {
 	})
 	if err == nil && busy != 0 {
 		err = errors.New("the log cannot be emptied")
+	}
+	if sqlCode(err) == codeFull {
+		return nil // makeRoom empties it; a full disk must not prevent a start
 	}
 	return err
 }

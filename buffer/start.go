@@ -118,6 +118,9 @@ func (b *Buffer) openQueueLocked() (m meta, table []boot, err error) {
 			err = b.db.openLocked(queueSchema)
 		}
 		if err == nil {
+			err = b.db.emptyLogLocked() // whoever wrote it may have died of an I/O error
+		}
+		if err == nil {
 			m, table, err = b.readMetaLocked()
 		}
 		if err == nil && attempt == 0 {

@@ -127,6 +127,7 @@ type change struct {
 
 	taken bool // the writer has it
 	dead  bool // undone before it was committed
+	had   int  // of a dequeue: the size of the row, as any attempt to commit found it
 }
 
 // Apply makes changes, in order. With durable it returns after the commit

@@ -42,6 +42,9 @@ func (s *State) openCheckedLocked() error {
 	if err := s.db.openLocked(stateSchema); err != nil {
 		return err
 	}
+	if err := s.db.emptyLogLocked(); err != nil {
+		return err
+	}
 	if fileSize(s.db.path) <= checkUpTo {
 		if err := s.db.checkLocked(); err != nil {
 			return err
@@ -289,7 +292,9 @@ func (s *State) execOneLocked(c *change, boot uint32) error {
 		var size int64
 		err := s.db.queryLocked("DELETE FROM queued WHERE id = ? RETURNING size", func(scan func(...any) error) error { return scan(&size) }, qid)
 		s.mu.Lock()
-		c.size = int(size) // told to the session when the commit holds
+		// A commit that reported an error may have taken the row away all the same.
+		c.had = max(c.had, int(size))
+		c.size = c.had // told to the session when the commit holds
 		s.mu.Unlock()
 		return err
 	case receivedAdd:

@@ -111,7 +111,7 @@ var errLogUnread = errors.New("the log cannot be read")
 // is damaged where its header is not one, or where two commits of its
 // generation that hold together follow the first wrong frame: the first may
 // belong to the torn transaction, the second cannot.
-func checkLog(path string) error {
+func checkLogOnce(path string) error {
 	log, err := os.Open(path + "-wal")
 	if err != nil {
 		return nil // no log
