@@ -105,7 +105,7 @@ func (j *powerJob) work() error {
 		repeat(4, func(i int) error { return j.put(100+3000*(i%2), uint64(1+i%3), i%4 != 3, Priority(i%3)) }),
 		j.state(),
 		j.take(0, 3), j.together(3), j.take(1, 2),
-		repeat(3, func(int) error { return j.put(14_000, 3, true, Normal) }),
+		repeat(6, func(int) error { return j.put(14_000, 3, true, Normal) }), // more than was taken: the queue overflows
 		j.state(),
 		j.checkpoint("TRUNCATE"),
 		j.take(0, 30), j.take(1, 30), j.put(100, 2, true, Normal),
