@@ -29,6 +29,7 @@ type mqttFlags struct {
 	passwordFile string
 	id           string
 	caFile       string
+	proxy        string
 	qos          int
 	v311         bool
 }
@@ -40,6 +41,7 @@ func (m *mqttFlags) add(c *cobra.Command) {
 	f.StringVar(&m.passwordFile, "password-file", "", "`file` with the password (else the environment variable FIELDGATE_PASSWORD)")
 	f.StringVar(&m.id, "id", "", "client id (default: a random one)")
 	f.StringVar(&m.caFile, "ca-file", "", "`file` with the authority that signed the broker's certificate")
+	f.StringVar(&m.proxy, "proxy", "", "http or socks5 `URL` of a proxy to go through")
 	f.IntVar(&m.qos, "qos", 0, "0, 1 or 2")
 	f.BoolVar(&m.v311, "v311", false, "speak MQTT 3.1.1 instead of 5")
 }
@@ -52,7 +54,7 @@ func (m *mqttFlags) dial(ctx context.Context, a *app, onMessage func(*mqtt.Messa
 	}
 	cfg := client.Config{
 		URL: cmp.Or(m.broker, a.localBroker()), Version: mqtt.V5, Fallback: true, CleanStart: true, ClientID: m.id, Username: m.user,
-		KeepAlive: 60 * time.Second, OnMessage: onMessage,
+		KeepAlive: 60 * time.Second, Proxy: m.proxy, OnMessage: onMessage,
 	}
 	if m.v311 {
 		cfg.Version = mqtt.V311
